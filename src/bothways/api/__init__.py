@@ -1,0 +1,1 @@
+"""HTTP: records, webhooks, health, metrics."""

@@ -1,0 +1,1 @@
+"""Topics of keyed messages: Kafka, or SQLite on one machine."""

@@ -1,0 +1,1 @@
+"""Delivery both ways, polling, backfill, retries, supervision."""

@@ -1,0 +1,1 @@
+"""Stateful stand-ins for remote systems, with faults on demand."""

@@ -1,0 +1,1 @@
+"""What the sync remembers, in the user's own database."""
