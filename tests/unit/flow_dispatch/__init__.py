@@ -1,0 +1,1 @@
+"""Keyed dispatch, offsets, back-off and supervision."""
