@@ -123,9 +123,9 @@ def _user() -> int | None:
 def _initialise(data: Path) -> None:
     if _user() is not None:
         os.chown(data, NOBODY, NOBODY)
+    command = [str(binaries() / "initdb"), "-D", str(data / "data"), "-U", "postgres", "-A", "trust", "--no-sync"]
     subprocess.run(
-        [binaries() / "initdb", "-D", data / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        + ["--locale", "C.UTF-8"],
+        [*command, "-E", "UTF8", "--locale", "C.UTF-8"],
         check=True,
         capture_output=True,
         user=_user(),
