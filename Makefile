@@ -1,0 +1,60 @@
+# One command each for: run, test, check, bench. What CI runs is what a person runs.
+#
+# Everything works on a fresh Debian or Ubuntu with python3 and root or sudo. `make install` makes .venv with the locked
+# versions; what is missing of the system is installed with apt-get, and said before it is done.
+
+PYTHON ?= python3
+WORKERS ?= 2
+SEEDS ?= 20000
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+TYPED := $(wildcard src tests bench scripts)
+
+.PHONY: help install check format test soak bench demo lock fixtures clean
+
+help: ## what can be done here
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: .venv/.installed ## make .venv with the locked versions and bothways in it
+
+.venv/.installed: requirements/lock.txt pyproject.toml scripts/install
+	@scripts/install "$(PYTHON)"
+	@touch $@
+
+check: install ## format, lint, types, layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports
+
+format: install ## put the code into its form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+fixtures: .cache/kafka/.fetched ## fetch the servers that the tests start
+
+.cache/kafka/.fetched: scripts/fixtures tests/servers/kafka.py .venv/.installed
+	@scripts/fixtures
+	@touch $@
+
+test: install fixtures ## every test but the long ones; real PostgreSQL, Kafka and sandbox Stripe
+	$(BIN)/pytest -n $(WORKERS) -m "not soak"
+
+soak: install fixtures ## the long forms: more kills, more seeds (SEEDS=20000)
+	BOTHWAYS_SOAK_SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) -m soak
+
+bench: install fixtures ## measure, side by side with what it is compared to
+	$(BIN)/python -m bench
+
+demo: install ## the first two minutes: both ways, a conflict, a crash
+	$(BIN)/bothways demo
+
+lock: ## write requirements/lock.txt anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header \
+	  --no-annotate --python-version 3.11 --universal -o requirements/lock.txt
+
+clean: ## take away what make made
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,188 @@
+"""The settings as a whole: ``bothways.toml``, its tables in order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+
+from bothways.config.base import Model
+from bothways.config.entities import EntitySettings
+from bothways.config.systems import SystemSettings
+from bothways.config.units import Address, Duration, Listen
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_SLOT = re.compile(r"[a-z0-9_]{1,63}")
+
+
+class CatalogueSettings(Model):
+    """``[catalogue]``: the user's own database."""
+
+    url: SecretStr = Field(
+        description="Where the database is.", examples=['"postgresql://app@127.0.0.1/shop"'], min_length=1
+    )
+    capture: Literal["log"] = Field("log", description="How changes are seen: `log` reads the WAL.")
+    slot: str | None = Field(None, description="Name of the replication slot; `bothways_<database>` unless set.")
+    publication: str | None = Field(None, description="Name of the publication; the slot's unless set.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr) -> SecretStr:
+        scheme, found, _ = value.get_secret_value().partition("://")
+        if scheme in ("mysql", "mariadb"):
+            raise ValueError(f"{scheme} is not there yet; PostgreSQL is: postgresql://user@host/database")
+        if not found or scheme not in ("postgresql", "postgres"):
+            raise ValueError("must be a database's address, as postgresql://user@host/database")
+        return value
+
+    @field_validator("capture", mode="before")
+    @classmethod
+    def _triggers_are_planned(cls, value: object) -> object:
+        if value == "triggers":
+            raise ValueError('"triggers" is not there yet; "log" is')
+        return value
+
+    @field_validator("slot", "publication")
+    @classmethod
+    def _is_a_plain_name(cls, value: str | None) -> str | None:
+        if value is not None and not _SLOT.fullmatch(value):
+            raise ValueError("must be up to 63 small letters, digits and underscores")
+        return value
+
+    @property
+    def database(self) -> str:
+        """The database's name, as far as the address says it."""
+        return urlsplit(self.url.get_secret_value()).path.strip("/")
+
+
+def _flat(value: object) -> object:
+    """librdkafka's names have dots, which TOML takes for tables: ``security.protocol = "SSL"``."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, object] = {}
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            below = _flat(inner)
+            assert isinstance(below, dict)
+            flat |= {f"{name}.{key}": each for key, each in below.items()}
+        elif isinstance(inner, bool):
+            flat[name] = str(inner).lower()
+        elif isinstance(inner, int | float):
+            flat[name] = str(inner)
+        else:
+            flat[name] = inner
+    return flat
+
+
+class LogSettings(Model):
+    """``[log]``: where the topics lie."""
+
+    url: str = Field("sqlite", description="`kafka://host:port[,host:port]`, `sqlite`, or `sqlite:///PATH`.")
+    prefix: str = Field("bothways", description="First part of the topics' names.")
+    partitions: int = Field(6, description="Partitions of a topic that `setup` makes.", ge=1, le=10_000)
+    retention: Duration = Field(7 * 86400.0, description="How long remote events and dead letters are kept.")
+    kafka: Annotated[dict[str, SecretStr], BeforeValidator(_flat)] = Field(
+        default_factory=dict, description="Anything that librdkafka takes: `security.protocol`, `sasl.mechanisms`, …"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_log(cls, value: str) -> str:
+        if value == "sqlite" or re.fullmatch(r"kafka://[^/\s]+:\d+(,[^/\s]+:\d+)*", value):
+            return value
+        if value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+            return value
+        raise ValueError('must be "kafka://host:9092", "sqlite" or "sqlite:///PATH"')
+
+    @field_validator("prefix")
+    @classmethod
+    def _is_a_topic_name(cls, value: str) -> str:
+        if not _TOPIC.fullmatch(value):
+            raise ValueError("must be letters, digits, dots, underscores and hyphens")
+        return value
+
+    @model_validator(mode="after")
+    def _kafka_options_need_kafka(self) -> LogSettings:
+        if self.kafka and not self.url.startswith("kafka:"):
+            raise ValueError('has options for Kafka, but no Kafka; write url = "kafka://host:9092"')
+        return self
+
+
+class HttpSettings(Model):
+    """``[http]``: the HTTP server of a process."""
+
+    listen: Address = Field(Listen("127.0.0.1", 8000), description="Host and port.", examples=['"127.0.0.1:8000"'])
+    api_keys: tuple[SecretStr, ...] = Field(
+        (), description="Keys that may use the API; needed as soon as it listens beyond loopback."
+    )
+    body_limit: int = Field(1_048_576, description="Largest body of a request, in bytes.", ge=1024)
+
+    @field_validator("api_keys")
+    @classmethod
+    def _none_is_empty(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not key.get_secret_value() for key in value):
+            raise ValueError("has an empty key")
+        return value
+
+    @model_validator(mode="after")
+    def _others_need_a_key(self) -> HttpSettings:
+        if not self.listen.is_loopback and not self.api_keys:
+            raise ValueError(
+                f"listens on {self.listen}, which others can reach, without a key; "
+                'write api_keys = ["env:BOTHWAYS_API_KEY"], or listen = "127.0.0.1:8000"'
+            )
+        return self
+
+
+class Settings(Model):
+    """Everything that ``bothways.toml`` says. Read it with ``bothways.config.load``."""
+
+    data: Path = Field(Path(".bothways"), description="Folder of the embedded parts, beside the settings.")
+    catalogue: CatalogueSettings = Field(description="The user's own database.")
+    log: LogSettings = Field(default_factory=LogSettings.model_construct, description="Where the topics lie.")
+    http: HttpSettings = Field(default_factory=HttpSettings.model_construct, description="The HTTP server.")
+    systems: dict[str, SystemSettings] = Field(default_factory=dict, description="The remote systems, by name.")
+    entities: dict[str, EntitySettings] = Field(description="The kinds of record that are kept in step.", min_length=1)
+
+    @property
+    def slot(self) -> str:
+        """Name of the replication slot. Slots belong to a whole server, so the database's name is in it."""
+        if self.catalogue.slot:
+            return self.catalogue.slot
+        return re.sub(r"[^a-z0-9_]+", "_", f"{self.log.prefix}_{self.catalogue.database}".lower())[:63].strip("_")
+
+    @property
+    def publication(self) -> str:
+        """Name of the publication."""
+        return self.catalogue.publication or self.slot
+
+    def topic(self, entity: str) -> str:
+        """Topic of an entity's changes."""
+        return self.entities[entity].topic or f"{self.log.prefix}.{entity}"
+
+    def event_topic(self, system: str, entity: str) -> str:
+        """Topic of what a remote system reports of an entity."""
+        return f"{self.log.prefix}.{system}.{entity}"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Topic of what could not be delivered."""
+        return f"{self.log.prefix}.deadletter"
+
+    def mapped(self, system: str) -> tuple[str, ...]:
+        """The entities that a system takes part in."""
+        return tuple(name for name, entity in self.entities.items() if system in entity.remotes)
+
+
+def is_name(text: str) -> bool:
+    """Whether it can name an entity or a system: it becomes part of topics, addresses and commands."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_topic(text: str) -> bool:
+    """Whether Kafka takes it as the name of a topic."""
+    return _TOPIC.fullmatch(text) is not None and text not in (".", "..")
