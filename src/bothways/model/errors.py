@@ -16,6 +16,7 @@
     ├── Forbidden            the key or the login is refused: nothing of this system can work
     ├── SourceLost           the slot, its WAL or its server is not the one that was read before
     ├── MappingBroken        a mapped column or table is not there any more
+    ├── WebhookRefused       what was posted is not taken; ``status`` is the HTTP answer
     ├── UnknownEntity        no entity of that name in the settings
     └── NoSuchRecord         no record with that key
 """
@@ -106,6 +107,14 @@ class SourceLost(BothwaysError):
 
 class MappingBroken(BothwaysError):
     """A mapped table or column is gone: the entity stops, nothing is dead-lettered."""
+
+
+class WebhookRefused(BothwaysError):
+    """A webhook that is not taken: forged, too old, malformed, for another mode. ``status`` is the answer, a 4xx."""
+
+    def __init__(self, status: int, reason: str, *, hint: str = "") -> None:
+        super().__init__(reason, hint=hint)
+        self.status = status
 
 
 class UnknownEntity(BothwaysError):
