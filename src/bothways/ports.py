@@ -228,6 +228,18 @@ class LinkIndex(Protocol):
         ...
 
 
+class References(Protocol):
+    """What a reference stands for on the other side; nothing is locked."""
+
+    async def remote_id(self, record: RecordId, system: str) -> str | None:
+        """The remote id of this record's live link."""
+        ...
+
+    async def record(self, system: str, entity: str, remote_id: str) -> RecordId | None:
+        """The record that this remote object is linked to."""
+        ...
+
+
 class Journal(Protocol):
     """What was sent, what was seen, what is kept for people; inside one transaction."""
 
@@ -269,7 +281,7 @@ class Waiting(Protocol):
 
 
 class Overdue(Protocol):
-    """Attempts that nobody has finished, inside one transaction."""
+    """Links that somebody should look at again (an attempt that nobody has finished), inside one transaction."""
 
     async def take_overdue(self, now: float, limit: int, lease: float) -> Sequence[tuple[RecordId, str]]:
         """(record, system) of links whose ``due`` has passed; it is moved ``lease`` seconds on."""
@@ -303,6 +315,8 @@ class Transaction(Protocol):
     def links(self) -> Links: ...
     @property
     def index(self) -> LinkIndex: ...
+    @property
+    def references(self) -> References: ...
     @property
     def journal(self) -> Journal: ...
     @property

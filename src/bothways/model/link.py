@@ -83,6 +83,10 @@ class Link:
     remote_id: str | None = None
     deleted: bool = False
     """Tombstone: the pair is gone on both sides, or about to be; nothing revives it."""
+    row_gone: bool = False
+    """The row's deletion was on the log, and the row has not been seen since."""
+    row_kept: bool = False
+    """The remote's deletion left the row (marked or ignored): editing the row makes no new record of it."""
     base: Base = field(default_factory=Base)
     window: Window | None = None
     attempt: Attempt | None = None
@@ -98,5 +102,4 @@ class Link:
     """Column → value of the remote that the database refused."""
     held: Mapping[str, Held] = field(default_factory=dict)
     due: float | None = None
-    """Unix seconds, our clock: when to take the attempt up again if nobody has."""
-    tries: int = 0
+    """Unix seconds, our clock: when to look at the record again if nobody has."""

@@ -44,6 +44,8 @@ class FieldMap:
     transform: Transform = AS_IS
     ref: str | None = None
     """The entity that the column points to, by its single-column primary key."""
+    ref_key: str = "id"
+    """That key's column."""
 
     @property
     def goes_out(self) -> bool:

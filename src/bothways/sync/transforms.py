@@ -17,7 +17,7 @@ Convert = Callable[[Value], Value]
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """A pair of functions; ``inward(outward(x))`` is x again for every x that ``outward`` takes, but for its spelling."""
+    """A pair of functions; ``inward(outward(x))`` is x again for every x that ``outward`` takes, but for spelling."""
 
     name: str
     outward: Convert

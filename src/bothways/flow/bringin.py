@@ -1,0 +1,244 @@
+"""Remote objects that no record is linked to: find their row, or make one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bothways.flow.apply import Source, apply, plain
+from bothways.flow.context import Context
+from bothways.flow.references import References, UnknownReference
+from bothways.flow.steady import Steady
+from bothways.model.errors import NotUnique, RowRefused
+from bothways.model.link import Base, Link
+from bothways.model.outcome import DeadLetter, Direction
+from bothways.model.record import RecordId, RemoteObject, Row
+from bothways.model.remote import Answer, Happening, RemoteEvent
+from bothways.model.values import Value
+from bothways.ports import Transaction
+from bothways.sync.mapping import EntityMapping
+from bothways.sync.merge import Merge, observe
+from bothways.sync.outward import Taken, needs_nothing
+
+
+class _Wait(Exception):
+    """The row that matches is being sent by a call under way."""
+
+
+class BringIn:
+    """Links one system's unknown objects."""
+
+    def __init__(self, context: Context, system: str) -> None:
+        self.context, self.system = context, system
+        self.remote = context.remotes[system]
+        self.steady = Steady(context, system)
+
+    async def bring_in(self, mapping: EntityMapping, event: RemoteEvent, source: Source, *, again: bool) -> bool:
+        """Deal with an event of an object that is not linked; False where it has been linked, or is being linked."""
+        if event.happening is Happening.DELETED or await self.steady.retried(self._retired, mapping, event.snapshot.id):
+            await self.steady.retried(self._finish, mapping, event)
+            return True
+        answer = await self.steady.called(self.remote.fetch, mapping.object, event.snapshot.id)
+        return await self.picture(mapping, answer, source, event_id=None if again else event.id)
+
+    async def bring_in_referenced(self, entity: str, remote_id: str) -> None:
+        """Bring in what another object points to."""
+        mapping = self.context.mappings[entity, self.system]
+        answer = await self.steady.called(self.remote.fetch, mapping.object, remote_id)
+        await self.picture(mapping, answer, Source(f"reference to {remote_id}"), event_id=None)
+
+    async def picture(self, mapping: EntityMapping, answer: Answer, source: Source, *, event_id: str | None) -> bool:
+        """Link an object by a picture of it that was just taken; False where it is linked or being linked already."""
+        while True:
+            try:
+                return await self.steady.retried(self._link, mapping, answer, source, event_id)
+            except _Wait:
+                return False
+            except UnknownReference as unknown:
+                await self.bring_in_referenced(unknown.entity, unknown.remote_id)
+
+    async def _retired(self, mapping: EntityMapping, remote_id: str) -> bool:
+        async with self.context.catalogue.transaction() as tx:
+            return await tx.index.is_retired(self.system, mapping.entity, remote_id)
+
+    async def _finish(self, mapping: EntityMapping, event: RemoteEvent) -> None:
+        async with self.context.catalogue.transaction() as tx:
+            await tx.journal.see(self.system, event.id)
+            if event.happening is Happening.DELETED:
+                await tx.index.retire(self.system, mapping.entity, event.snapshot.id)
+
+    async def _link(self, mapping: EntityMapping, answer: Answer, source: Source, event_id: str | None) -> bool:
+        shown = answer.object
+        async with self.context.catalogue.transaction() as tx:
+            if await self._is_known(tx, mapping, shown):
+                return False
+            if event_id is not None and not await tx.journal.see(self.system, event_id):
+                return True
+            if shown.gone:
+                await tx.index.retire(self.system, mapping.entity, shown.id)
+                return True
+            if await tx.index.is_retired(self.system, mapping.entity, shown.id):
+                return True
+            matched = await self._match(tx, mapping, shown, source)
+            if isinstance(matched, Row):
+                await self._adopt(tx, mapping, matched, answer, source)
+            elif matched is None:
+                await self._insert(tx, mapping, answer, source)
+            return True
+
+    async def _is_known(self, tx: Transaction, mapping: EntityMapping, shown: RemoteObject) -> bool:
+        if await tx.index.by_remote(self.system, mapping.entity, shown.id) is not None:
+            return True
+        if shown.mark is None or shown.mark.installation != self.context.installation:
+            return False
+        link = await tx.index.by_token(self.system, shown.mark.token)
+        if link is None:
+            return False
+        if link.attempt is not None:
+            raise _Wait
+        return link.remote_id is not None
+
+    # -------------------------------------------------------------------------------------------------------- matching
+
+    async def _match(
+        self, tx: Transaction, mapping: EntityMapping, shown: RemoteObject, source: Source
+    ) -> Row | DeadLetter | None:
+        """The one unlinked row that is this object; a dead letter (noted) where that row has another object."""
+        named = await self._rows_of(tx, mapping, {mapping.id_column: shown.id}) if mapping.id_column else []
+        rows = named or await self._rows_of(tx, mapping, self._equal(mapping, shown))
+        free: list[Row] = []
+        taken: Link | None = None
+        for row in rows:
+            link = await tx.links.claim(RecordId(mapping.entity, row.key), self.system)
+            if link.attempt is not None:
+                raise _Wait
+            if link.remote_id is None or (link.deleted and not link.row_kept):
+                free.append(row)
+            else:
+                taken = link
+        if len(free) == 1:
+            return free[0]
+        if free or taken is None:
+            return None
+        letter = self._taken_letter(mapping, shown, taken, source)
+        await tx.journal.note(letter)
+        return letter
+
+    async def _rows_of(self, tx: Transaction, mapping: EntityMapping, equal: dict[str, Value]) -> list[Row]:
+        if not equal or any(value is None or value == "" for value in equal.values()):
+            return []
+        rows = await tx.search.find(mapping.entity, equal, limit=5)
+        return [row for row in rows if row.takes_part]
+
+    def _equal(self, mapping: EntityMapping, shown: RemoteObject) -> dict[str, Value]:
+        seen = mapping.read(shown.document)
+        return {c: mapping.by_column[c].transform.inward(seen[c]) for c in mapping.match_on}
+
+    def _taken_letter(self, mapping: EntityMapping, shown: RemoteObject, link: Link, source: Source) -> DeadLetter:
+        return DeadLetter(
+            Direction.IN,
+            self.system,
+            mapping.entity,
+            shown.id,
+            None,
+            f"{shown.id} matches {link.record}, which is linked to {link.remote_id} already",
+            "make the two objects one, or change the field that they are matched on",
+            source.payload or "{}",
+            source.cause,
+        )
+
+    # ------------------------------------------------------------------------------------------------------ linking it
+
+    async def _adopt(self, tx: Transaction, mapping: EntityMapping, row: Row, answer: Answer, source: Source) -> None:
+        record = RecordId(mapping.entity, row.key)
+        link = await tx.links.claim(record, self.system)
+        locked = await tx.rows.read(record, lock=True)
+        if locked is None:
+            raise _Wait
+        if link.deleted:
+            link = Link(record, self.system, self.context.new_id(), link.generation + 1, revision=link.revision + 1)
+        shown = await References(tx, mapping).row_in(locked)
+        adopted = replace(link, remote_id=answer.object.id)
+        merge = observe(
+            mapping, adopted, shown, mapping.read(answer.object.document), answer.window, found_in="linking"
+        )
+        await apply(tx, mapping, link, replace(plain(merge), born=True), shown, source)
+
+    async def _insert(self, tx: Transaction, mapping: EntityMapping, answer: Answer, source: Source) -> None:
+        """A new row, with all that the database takes; what it refuses becomes a dead letter of its own."""
+        seen = mapping.read(answer.object.document)
+        values: dict[str, Value] = {}
+        refused: dict[str, str] = {}
+        for each in mapping.fields:
+            if not each.comes_in or seen[each.column] is None:
+                continue
+            try:
+                values[each.column] = each.transform.inward(seen[each.column])
+            except ValueError as error:
+                refused[each.column] = str(error)
+        if mapping.id_column:
+            values[mapping.id_column] = answer.object.id
+        row = await self._try_insert(tx, mapping, values, refused)
+        for column, reason in refused.items():
+            await tx.journal.note(self._refused_letter(mapping, answer.object, column or None, reason, source))
+        if row is None:
+            return
+        await self._link_new(tx, mapping, await References(tx, mapping).row_in(row), answer, source, refused)
+
+    async def _try_insert(
+        self, tx: Transaction, mapping: EntityMapping, values: dict[str, Value], refused: dict[str, str]
+    ) -> Row | None:
+        references = References(tx, mapping)
+        while True:
+            try:
+                return await tx.rows.insert(mapping.entity, await references.patch_out(values))
+            except RowRefused as error:
+                if error.field is None or error.field not in values or error.field == mapping.id_column:
+                    refused[error.field or ""] = str(error)
+                    return None
+                refused[error.field] = str(error)
+                del values[error.field]
+            except NotUnique as error:
+                refused[""] = str(error)
+                return None
+
+    async def _link_new(
+        self,
+        tx: Transaction,
+        mapping: EntityMapping,
+        row: Row,
+        answer: Answer,
+        source: Source,
+        refused: dict[str, str],
+    ) -> None:
+        seen = mapping.read(answer.object.document)
+        record = RecordId(mapping.entity, row.key)
+        fresh = await tx.links.claim(record, self.system)
+        if fresh.deleted:
+            fresh = Link(record, self.system, self.context.new_id(), fresh.generation + 1, revision=fresh.revision + 1)
+        agreed = [each.column for each in mapping.fields if each.comes_in or row.values.get(each.column) is None]
+        link = replace(
+            fresh,
+            remote_id=answer.object.id,
+            base=Base({c: row.values.get(c) for c in agreed}, {**seen}),
+            window=answer.window,
+            revision=fresh.revision + 1,
+            refused_inward={c: seen[c] for c in refused if c in seen},
+        )
+        await apply(tx, mapping, fresh, Taken(Merge(link), born=True), None, source)
+        if needs_nothing(mapping, link, row):
+            await tx.mark(self.system, source.cause)
+
+    def _refused_letter(
+        self, mapping: EntityMapping, shown: RemoteObject, column: str | None, reason: str, source: Source
+    ) -> DeadLetter:
+        return DeadLetter(
+            Direction.IN,
+            self.system,
+            mapping.entity,
+            shown.id,
+            column,
+            reason,
+            f"change the value in {self.system}, or the constraint, then replay this letter",
+            source.payload or "{}",
+            source.cause,
+        )

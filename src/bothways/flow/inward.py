@@ -1,0 +1,166 @@
+"""Remote → catalogue: one event of one object, from the log to the row.
+
+All that an event changes is written in one transaction: the row, the base, the seen event, conflicts, the marker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bothways.flow.apply import Source, apply, attempt_over, plain
+from bothways.flow.bringin import BringIn
+from bothways.flow.context import Context
+from bothways.flow.references import References, UnknownReference
+from bothways.flow.steady import Later, Steady
+from bothways.model.link import Attempt, Link, Window
+from bothways.model.outcome import Direction, Parked
+from bothways.model.record import Row
+from bothways.model.remote import Answer, RemoteEvent
+from bothways.ports import Transaction
+from bothways.sync.inward import Verdict, bring_back, judge, read_receipt
+from bothways.sync.mapping import EntityMapping
+from bothways.sync.merge import observe
+from bothways.sync.outward import taken_away
+
+
+class _Undo(Exception):
+    """Leave the transaction without a trace, and go on as ``verdict`` says."""
+
+    def __init__(self, verdict: Verdict, link: Link) -> None:
+        super().__init__(verdict.name)
+        self.verdict, self.link = verdict, link
+
+
+class _Unlinked(Exception):
+    """No record is linked to this object."""
+
+
+class Inward:
+    """Brings the rows up to one system."""
+
+    def __init__(self, context: Context, system: str) -> None:
+        self.context, self.system = context, system
+        self.steady = Steady(context, system)
+        self.bringin = BringIn(context, system)
+
+    async def receive(self, event: RemoteEvent, payload: str, *, again: bool = False) -> bool:
+        """Deal with an event, once however often it comes. ``again``: it is dealt with though it was seen (a replay).
+
+        A call of ours under way for the record is waited for, first here, then in the state: False where it is parked.
+        """
+        entity = self.context.entity(self.system, event.object)
+        if entity is None:
+            return True
+        mapping = self.context.mappings[entity, self.system]
+        source = Source(event.id, payload)
+        waited, pause = 0.0, 0.02
+        while waited < self.context.patience.attempt_ends:
+            try:
+                if await self._try(mapping, event, source, again=again):
+                    return True
+            except Later:
+                break
+            await asyncio.sleep(pause)
+            waited, pause = waited + pause, min(pause * 2, 0.5)
+        await self.steady.retried(self._park, mapping, event, payload)
+        return False
+
+    async def _try(self, mapping: EntityMapping, event: RemoteEvent, source: Source, *, again: bool) -> bool:
+        """One go at the event; False where it is to be judged anew."""
+        try:
+            await self.steady.retried(self._once, mapping, event, source, again)
+        except _Unlinked:
+            return await self.bringin.bring_in(mapping, event, source, again=again)
+        except UnknownReference as unknown:
+            await self.bringin.bring_in_referenced(unknown.entity, unknown.remote_id)
+            return False
+        except _Undo as undo:
+            if undo.verdict is not Verdict.FETCH:
+                return False
+            fetch = self.context.remotes[self.system].fetch
+            answer = await self.steady.called(fetch, mapping.object, event.snapshot.id)
+            return await self.steady.retried(self._merge_picture, mapping, event, source, undo.link, answer, again)
+        return True
+
+    async def _once(self, mapping: EntityMapping, event: RemoteEvent, source: Source, again: bool) -> None:
+        async with self.context.catalogue.transaction() as tx:
+            link = await self._link(tx, mapping, event)
+            if not await tx.journal.see(self.system, event.id) and not again:
+                return
+            if link is None:
+                raise _Unlinked
+            own = await tx.journal.attempt(event.key) if event.key else None
+            verdict = judge(link, event, own)
+            if verdict in (Verdict.WAIT, Verdict.FETCH):
+                raise _Undo(verdict, link)
+            if verdict is not Verdict.DROP:
+                await self._act(tx, mapping, link, event, own, source, verdict)
+
+    async def _link(self, tx: Transaction, mapping: EntityMapping, event: RemoteEvent) -> Link | None:
+        shown = event.snapshot
+        link = await tx.index.by_remote(self.system, mapping.entity, shown.id)
+        if link is None and shown.mark is not None and shown.mark.installation == self.context.installation:
+            link = await tx.index.by_token(self.system, shown.mark.token)
+            if link is not None and link.remote_id is None and link.attempt is None:
+                return None
+        return link
+
+    async def _act(
+        self,
+        tx: Transaction,
+        mapping: EntityMapping,
+        link: Link,
+        event: RemoteEvent,
+        own: Attempt | None,
+        source: Source,
+        verdict: Verdict,
+    ) -> None:
+        row = await tx.rows.read(link.record, lock=True)
+        if row is not None:
+            row = await References(tx, mapping).row_in(row)
+        if verdict is Verdict.GONE:
+            await apply(tx, mapping, link, taken_away(mapping, link, row), row, source)
+        elif verdict is Verdict.RECEIPT and own is not None:
+            merge = bring_back(mapping, read_receipt(mapping, link, row, event, own))
+            await apply(tx, mapping, link, plain(merge), row, source)
+        else:
+            window = Window(event.created, event.created)
+            seen = mapping.read(event.snapshot.document)
+            merge = observe(mapping, link, row, seen, window, found_in="event")
+            await apply(tx, mapping, link, plain(merge), row, source)
+
+    async def _merge_picture(
+        self, mapping: EntityMapping, event: RemoteEvent, source: Source, before: Link, answer: Answer, again: bool
+    ) -> bool:
+        """Merge a picture that was just taken; False where the link moved on meanwhile."""
+        async with self.context.catalogue.transaction() as tx:
+            link = await tx.links.lock(before.record, self.system)
+            if link is None or link.revision != before.revision or link.token != before.token or link.attempt:
+                return False
+            if not await tx.journal.see(self.system, event.id) and not again:
+                return True
+            row: Row | None = await tx.rows.read(link.record, lock=True)
+            if row is not None:
+                row = await References(tx, mapping).row_in(row)
+            if answer.object.gone:
+                taken = taken_away(mapping, link, row)
+            else:
+                seen = mapping.read(answer.object.document)
+                taken = plain(observe(mapping, link, row, seen, answer.window, found_in="event"))
+            await apply(tx, mapping, link, taken, row, source)
+            return True
+
+    async def _park(self, mapping: EntityMapping, event: RemoteEvent, payload: str) -> None:
+        async with self.context.catalogue.transaction() as tx:
+            await tx.waiting.park(
+                Parked(
+                    id=f"in:{self.system}:{event.id}",
+                    direction=Direction.IN,
+                    system=self.system,
+                    entity=mapping.entity,
+                    key=event.snapshot.id,
+                    waits_on=attempt_over(self.system, event.snapshot.id),
+                    payload=payload,
+                    due=self.context.clock.now() + self.context.patience.other_worker,
+                )
+            )

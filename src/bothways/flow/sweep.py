@@ -1,0 +1,70 @@
+"""Takes up what waits in the state: attempts that nobody finished, and what was parked and is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from bothways.flow.context import Context
+from bothways.flow.routes import Work, WorkKey
+from bothways.model.errors import Busy
+from bothways.model.outcome import Direction, Parked
+from bothways.ports import EventFeed
+
+BATCH = 100
+
+_log = structlog.get_logger(__name__)
+
+Put = Callable[[WorkKey, Work, Callable[[], None]], Awaitable[None]]
+
+
+def _nothing() -> None:
+    """What was swept is done when its state says so."""
+
+
+class Sweeper:
+    """Part of each delivery worker; several share the work by leases."""
+
+    def __init__(self, context: Context, feeds: Mapping[str, EventFeed], put: Put, every_seconds: float) -> None:
+        self.context, self.feeds, self.put, self.every_seconds = context, feeds, put, every_seconds
+
+    async def run(self) -> None:
+        """Sweep again and again."""
+        while True:
+            try:
+                swept = await self.sweep()
+            except Busy as error:
+                _log.warning("sweep.busy", error=str(error))
+                swept = 0
+            if swept < BATCH:
+                await asyncio.sleep(self.every_seconds)
+
+    async def sweep(self) -> int:
+        """Hand what is due to delivery; returns how much it was."""
+        now, lease = self.context.clock.now(), self.context.patience.lease
+        async with self.context.catalogue.transaction() as tx:
+            overdue = await tx.overdue.take_overdue(now, BATCH, lease)
+            due = await tx.waiting.take_due(now, BATCH, lease)
+        for record, system in overdue:
+            if system in self.context.remotes:
+                await self.put(WorkKey(Direction.OUT, system, record.entity, record.key), Work(), _nothing)
+        for parked in due:
+            await self._put_parked(parked)
+        return len(overdue) + len(due)
+
+    async def _put_parked(self, parked: Parked) -> None:
+        if parked.system not in self.context.remotes:
+            return
+        key = WorkKey(parked.direction, parked.system, parked.entity, parked.key)
+        if parked.direction is Direction.OUT:
+            await self.put(key, Work(parked=parked.id), _nothing)
+            return
+        event = self.feeds[parked.system].decode(parked.payload.encode())
+        again = parked.waits_on == REPLAY
+        await self.put(key, Work(event=event, payload=parked.payload, parked=parked.id, again=again), _nothing)
+
+
+REPLAY = "replay"
+"""What a replayed event waits on: nothing; it is dealt with although it was seen."""
