@@ -1,1 +1,1 @@
-"""Stripe as a remote system."""
+"""Stripe: calls, events and webhooks."""

@@ -1,0 +1,162 @@
+"""One request to Stripe at a time: its turn, its answer's window, its error as ours."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import cast
+from urllib.parse import quote
+
+import httpx
+import stripe
+
+from bothways.connectors.stripe.failures import read_failure, translate, transport_error
+from bothways.connectors.stripe.fields import ObjectType
+from bothways.connectors.stripe.params import Params
+from bothways.model.errors import CallRefused, Forbidden, SettingsError, Unavailable
+from bothways.model.link import Window
+from bothways.model.values import Value, Values
+from bothways.ports import Pace
+
+API_VERSION = "2026-10-28.endive"
+"""Fixes the shape of what Stripe answers: that of stripe-python 16.1, which the tables in ``objects`` describe."""
+
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+
+_KEY = re.compile(r"(?:sk|rk)_(test|live)_\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a request came back with. ``document`` None: the object that its path names is not there."""
+
+    document: Mapping[str, Value] | None = field(repr=False)
+    window: Window
+    replayed: bool
+    request_id: str | None
+
+
+def is_live(api_key: str) -> bool:
+    """The mode of a key. ``SettingsError``, without the key, for what is no secret or restricted key of an account."""
+    if found := _KEY.fullmatch(api_key):
+        return found.group(1) == "live"
+    hint = "it begins with sk_test_, rk_test_, sk_live_ or rk_live_"
+    if api_key.startswith("pk_"):
+        hint = f"this is a publishable key, a secret one is needed: {hint}"
+    raise SettingsError("api_key is no secret key of a Stripe account", hint=hint)
+
+
+def object_path(described: ObjectType, remote_id: str) -> str:
+    """The path of one object. ``CallRefused`` for an id that would name another path."""
+    if not remote_id.strip(". \t\r\n"):
+        hint = f"ids of a {described.name} begin with {described.id_prefix}"
+        raise CallRefused(f"{remote_id!r} is no id of a Stripe {described.name}", hint=hint)
+    return f"{described.path}/{quote(remote_id, safe='')}"
+
+
+class Transport(stripe.HTTPClient):
+    """HTTP for the SDK: connections kept between calls, and a time-out for each step."""
+
+    name = "httpx"
+
+    def __init__(self, connect: float = CONNECT_SECONDS, answer: float = ANSWER_SECONDS) -> None:
+        super().__init__()
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(answer, connect=connect),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0),
+        )
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            answer = await self._http.request(method, url, headers=dict(headers), content=post_data)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # Not chained: the request that httpx keeps in its errors holds the key.
+            raise stripe.StripeError(f"{type(error).__name__} {error}".strip()) from None
+        return answer.content, answer.status_code, answer.headers
+
+    async def close_async(self) -> None:
+        await self._http.aclose()
+
+
+class StripeApi:
+    """Requests under one key. Never retries by itself."""
+
+    def __init__(self, api_key: str, api_base: str, pace: Pace, transport: Transport | None = None) -> None:
+        self.livemode = is_live(api_key)
+        self._pace = pace
+        self._transport = transport or Transport()
+        stripe.enable_telemetry = False  # the SDK would write a file into the user's home and report every call's time
+        self._client = stripe.StripeClient(
+            api_key,
+            base_addresses={"api": api_base.rstrip("/")},
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+            http_client=self._transport,
+        )
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._transport.close_async()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        params: Params | None = None,
+        *,
+        key: str | None = None,
+        one: bool = False,
+        described: ObjectType | None = None,
+        patch: Values | None = None,
+    ) -> Reply:
+        """One HTTP request, after its turn. ``patch`` and ``described`` are what errors are explained by.
+
+        Errors as in ``ports.Remote``. Where the path names ``one`` object, one that is not there is a reply.
+        """
+        await self._pace.turn()
+        options = {"idempotency_key": key} if key is not None else {}
+        began = time.monotonic()
+        try:
+            answer = await self._client.raw_request_async(method, path, **(params or {}), **options)
+        except stripe.StripeError as error:
+            failure = read_failure(error)
+            if failure is None:
+                raise transport_error(error) from None
+            if one and described is not None and failure.is_missing(described.name) and not failure.of_other_mode:
+                return _reply(None, failure.headers, began)
+            if failure.asks_for_fewer_calls:
+                await self._pace.slow_down(failure.retry_after)
+            raise translate(failure, keyed=key is not None, described=described, patch=patch) from None
+        except ValueError as error:
+            raise CallRefused(f"the request cannot be made: {error}") from None
+        if not isinstance(answer.data, Mapping):
+            raise Unavailable("Stripe's answer is no JSON object")
+        document = cast("Mapping[str, Value]", answer.data)
+        self.check_mode(document)
+        return _reply(document, answer.headers, began)
+
+    def check_mode(self, document: Mapping[str, Value]) -> None:
+        """Live and test records are never mixed. Raises ``Forbidden``."""
+        if document.get("livemode", self.livemode) is not self.livemode:
+            mine, other = ("live", "test") if self.livemode else ("test", "live")
+            raise Forbidden(f"Stripe showed a record of {other} mode to a key of {mine} mode")
+
+
+def _reply(document: Mapping[str, Value] | None, headers: Mapping[str, str], began: float) -> Reply:
+    """The window is told by the remote's own clock: our clock gives only the length of time that the call took."""
+    try:
+        high = int(parsedate_to_datetime(headers.get("date") or "").timestamp())
+    except (ValueError, IndexError, TypeError):
+        raise Unavailable(
+            "Stripe's answer has no Date", hint="a proxy between here and Stripe must leave headers alone"
+        ) from None
+    low = high - math.ceil(time.monotonic() - began) - 1
+    replayed = headers.get("idempotent-replayed") == "true"
+    return Reply(document, Window(low, high), replayed, headers.get("request-id"))
