@@ -1,1 +1,1 @@
-"""HTTP: records, webhooks, health, metrics."""
+"""HTTP: webhooks, records, health and metrics of one process."""

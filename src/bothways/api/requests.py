@@ -1,0 +1,99 @@
+"""What is let in: sizes, times, media types and keys."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
+
+from bothways.api.documents import NotJson, read_object
+from bothways.api.problems import Problem
+from bothways.model.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much, how deep and how slow a request may be."""
+
+    body_bytes: int = 1_048_576
+    body_seconds: float = 10.0
+    """From the end of the head to the end of the body."""
+    depth: int = 32
+    """Levels of a JSON body, its outermost object counted."""
+
+
+class ApiKeys:
+    """The keys that may use the API; without any, everybody may. Holds hashes only."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not all(keys):
+            raise ValueError("an empty API key lets everybody in")
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    async def check(
+        self,
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+        header: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))],
+    ) -> None:
+        """A dependency of routes that need a key. Raises ``Problem`` 401."""
+        given = bearer.credentials if bearer is not None else header
+        if self._digests and not self._allows(given or ""):
+            detail = "This needs a key" if given is None else "This key is not known"
+            hint = "Send Authorization: Bearer KEY, or X-API-Key: KEY, with one of [http] api_keys."
+            raise Problem(401, f"{detail}.", hint=hint, headers={"WWW-Authenticate": 'Bearer realm="bothways"'})
+
+    def _allows(self, given: str) -> bool:
+        """Takes as long for a wrong key as for a right one, whichever it is."""
+        digest = hashlib.sha256(given.encode("latin-1", "replace")).digest()
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        return any(matches)
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body as it came. Raises ``Problem``: 413 too large, 408 too slow, 400 cut off."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limits.body_bytes:
+        raise _too_large(limits)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limits.body_bytes:
+                    raise _too_large(limits)
+    except TimeoutError:
+        raise Problem(408, f"The body took longer than {limits.body_seconds:g} seconds.") from None
+    except ClientDisconnect:
+        raise Problem(400, "The body was cut off, or its chunks are malformed.") from None
+    return bytes(body)
+
+
+async def read_json(request: Request, limits: Limits) -> dict[str, Value]:
+    """The body as a JSON object. Raises ``Problem``: as ``read_body``, 415 not declared as JSON, 400 not JSON."""
+    _check_media_type(request.headers.get("content-type", ""))
+    body = await read_body(request, limits)
+    try:
+        return read_object(body, limits.depth)
+    except NotJson as error:
+        raise Problem(400, str(error)) from None
+
+
+def _check_media_type(declared: str) -> None:
+    parsed = Message()
+    parsed["content-type"] = "".join(char for char in declared if char.isprintable())
+    kind = parsed.get_content_type() if declared else "nothing"
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    if not is_json or str(parsed.get_param("charset", "utf-8")).lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise Problem(415, "The body must be JSON.", hint="Send Content-Type: application/json, in UTF-8.")
+
+
+def _too_large(limits: Limits) -> Problem:
+    return Problem(413, f"The body is larger than {limits.body_bytes} bytes.")

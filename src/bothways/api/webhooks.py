@@ -1,0 +1,74 @@
+"""``POST /webhooks/SYSTEM``: answered 200 when the log has it, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Path, Request
+from prometheus_client import Counter
+from starlette.responses import Response
+
+from bothways.api.problems import Problem
+from bothways.api.requests import Limits, read_body
+from bothways.flow.receive import Receiver
+from bothways.insight.metrics import Metrics
+from bothways.model.errors import Transient, WebhookRefused
+
+_log = structlog.get_logger(__name__)
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The log has it, or it is of no interest."},
+    400: {"description": "Malformed, not signed by this system, or too old: sending it again will not help."},
+    404: {"description": "No system of that name receives here."},
+    413: {"description": "Larger than a webhook may be."},
+    503: {"description": "The log does not answer: send it again after Retry-After seconds."},
+}
+
+
+class _Webhooks:
+    """The endpoint over the receivers of this process."""
+
+    def __init__(self, receivers: Mapping[str, Receiver], limits: Limits, counted: Counter) -> None:
+        self._receivers = receivers
+        self._limits = limits
+        self._counted = counted
+
+    async def post(
+        self, request: Request, system: Annotated[str, Path(description="The system's name in the settings.")]
+    ) -> Response:
+        """Take an event that a remote system posts. Authenticated by the system's own signature."""
+        receiver = self._receivers.get(system)
+        if receiver is None:
+            raise Problem(404, "No system of that name receives webhooks here.")
+        body = await read_body(request, self._limits)
+        try:
+            kept = await receiver.receive(body, request.headers)
+        except WebhookRefused as error:
+            self._counted.labels(system, "refused").inc()
+            _log.info("webhook.refused", system=system, reason=str(error))
+            raise
+        except Transient:
+            self._counted.labels(system, "unavailable").inc()
+            raise
+        self._counted.labels(system, "kept" if kept else "ignored").inc()
+        return Response(status_code=200)
+
+
+def webhooks_router(receivers: Mapping[str, Receiver], limits: Limits, metrics: Metrics) -> APIRouter:
+    """The route, for the systems that this process receives."""
+    counted = metrics.counter("webhooks", "Webhooks by what became of them.", "system", "outcome")
+    endpoint = _Webhooks(receivers, limits, counted)
+    router = APIRouter(tags=["webhooks"])
+    body = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    router.add_api_route(
+        "/webhooks/{system}",
+        endpoint.post,
+        methods=["POST"],
+        responses=_ANSWERS,
+        response_class=Response,
+        openapi_extra={"requestBody": body},
+        operation_id="receive_webhook",
+    )
+    return router

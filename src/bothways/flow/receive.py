@@ -1,0 +1,59 @@
+"""What remote systems post to us: verified, appended to the log, then answered. All work happens behind the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bothways.model.errors import Unavailable
+from bothways.ports import Log, Message, RawEvent
+
+APPEND_SECONDS = 8.0
+"""The log gets this long; the sender is told to try again before it gives up by itself."""
+
+
+class Receiver(Protocol):
+    """Takes what one remote system posts."""
+
+    async def receive(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Return when the log has it; False where it is of no interest and was not kept. Header names are small.
+
+        Raises ``WebhookRefused`` for what cannot be taken, now or later, and ``Unavailable`` for what should be sent
+        again. The body is handed over as it came, since signatures are made over bytes.
+        """
+        ...
+
+
+Verify = Callable[[bytes, Mapping[str, str]], RawEvent | None]
+"""Checks that body and headers come from the system; None for what nothing is mapped to. Raises ``WebhookRefused``."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReceiver:
+    """Verified events go to the topics of the entities that their object stands for."""
+
+    verify: Verify
+    log: Log
+    topics: Mapping[str, Sequence[str]]
+    """Kind of object → topics, ``<prefix>.<system>.<entity>``, one for each entity that it is mapped to."""
+    append_seconds: float = APPEND_SECONDS
+
+    async def receive(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        event = self.verify(body, headers)
+        messages = event_messages(event, self.topics) if event is not None else ()
+        if not messages:
+            return False
+        try:
+            async with asyncio.timeout(self.append_seconds):
+                await self.log.append(messages)
+        except TimeoutError:
+            raise Unavailable(f"the log did not take the event in {self.append_seconds:g} s", retry_after=5.0) from None
+        return True
+
+
+def event_messages(event: RawEvent, topics: Mapping[str, Sequence[str]]) -> tuple[Message, ...]:
+    """The event as it goes on the log: keyed by the remote id, its JSON untouched."""
+    key = event.remote_id.encode()
+    return tuple(Message(topic, key, event.payload) for topic in topics.get(event.object, ()))
