@@ -1,0 +1,119 @@
+"""Appending from a thread, without waiting for each message."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+
+from bothways.eventlog.sqlite import store
+from bothways.eventlog.sqlite.topics import Topics
+from bothways.eventlog.sqlite.writer import Writer
+from bothways.model.errors import Unavailable
+from bothways.ports import Message
+
+_BUFFER_MESSAGES = 20_000
+_BUFFER_BYTES = 32 * 1024 * 1024
+_AT_ONCE = 5_000
+"""Messages in one transaction, so that others who write wait for milliseconds only."""
+
+
+class SqliteAppender:
+    """Collects messages until the writer takes them, as many as there are, into its next transaction.
+
+    A transaction that fails, for want of space say, ends the appender: every later call raises why. What was appended
+    and is not durable is then not on the log.
+    """
+
+    def __init__(self, writer: Writer, topics: Topics) -> None:
+        self._writer = writer
+        self._topics = topics
+        self._changed = threading.Condition()
+        self._waiting: list[Message] = []
+        self._waiting_bytes = 0
+        self._appended = 0
+        self._durable = 0
+        self._queued = False
+        self._failure: Exception | None = None
+
+    def append(self, message: Message) -> int:
+        store.check(message, self._topics.get(message.topic))
+        size = store.size_of(message)
+        with self._changed:
+            while self._failure is None and self._is_full():
+                self._changed.wait()
+            if self._failure is not None:
+                raise self._failure
+            self._waiting.append(message)
+            self._waiting_bytes += size
+            self._appended += 1
+            if not self._queued:
+                self._queued = True
+                self._writer.add(_Batch(self))
+            return self._appended
+
+    def durable(self) -> int:
+        if self._failure is not None:
+            raise self._failure
+        return self._durable
+
+    def flush(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._durable < self._appended and self._failure is None:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    break
+        return self.durable()
+
+    def close(self) -> None:
+        self.fail(Unavailable("the appender is closed"))
+
+    def take(self) -> list[Message]:
+        """For the writer: what is to be written next."""
+        with self._changed:
+            taken, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+            self._waiting_bytes = sum(map(store.size_of, self._waiting)) if self._waiting else 0
+            return taken
+
+    def wrote(self, count: int) -> None:
+        """For the writer: so many more are durable."""
+        with self._changed:
+            self._durable += count
+            self._queued = bool(self._waiting)
+            if self._queued:
+                self._writer.add(_Batch(self))
+            self._changed.notify_all()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more becomes durable."""
+        with self._changed:
+            self._failure = self._failure or error
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= _BUFFER_MESSAGES or self._waiting_bytes >= _BUFFER_BYTES
+
+
+class _Batch:
+    """An appender's turn at the writer."""
+
+    def __init__(self, appender: SqliteAppender) -> None:
+        self._appender = appender
+        self._count = 0
+
+    @property
+    def synced(self) -> bool:
+        return True
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        messages = self._appender.take()
+        store.insert(connection, store.load_topics(connection), messages)
+        self._count = len(messages)
+
+    def settle(self, error: Exception | None) -> None:
+        if error is None:
+            self._appender.wrote(self._count)
+        else:
+            self._appender.fail(error)

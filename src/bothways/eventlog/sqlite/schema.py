@@ -1,0 +1,101 @@
+"""The file: its tables, how it is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+from bothways.model.errors import BothwaysError, SettingsError, Unavailable
+
+OFFSET_BITS = 40
+"""A message's row id is its partition's id and, in the lower bits, its offset: one tree, no index beside it."""
+
+APPLICATION_ID = 0x62777973  # "bwys": `file` and sqlite3 show whose database it is
+VERSION = 1
+
+_TABLES = """
+create table topics (
+  id integer primary key, name text not null unique, partitions integer not null,
+  compacted integer not null, retention_ms integer);
+create table partitions (
+  id integer primary key, topic_id integer not null references topics, number integer not null,
+  next_offset integer not null default 0, cleaned_offset integer not null default 0, unique (topic_id, number));
+create table messages (
+  id integer primary key, key blob, value blob, headers blob, timestamp_ms integer not null);
+create table groups (name text primary key, generation integer not null) without rowid;
+create table members (
+  group_name text not null, member text not null, topics text not null, seen_ms integer not null,
+  primary key (group_name, member)) without rowid;
+create table leases (
+  group_name text not null, partition_id integer not null, member text not null, epoch integer not null,
+  primary key (group_name, partition_id)) without rowid;
+create table offsets (
+  group_name text not null, partition_id integer not null, next_offset integer not null,
+  primary key (group_name, partition_id)) without rowid;
+create table chores (name text primary key, done_ms integer not null) without rowid;
+"""
+
+
+def connect(path: Path, *, wait_seconds: float) -> sqlite3.Connection:
+    """Open the file, made if it is missing. Raises what ``translated`` says."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
+    except (sqlite3.Error, OSError) as error:
+        raise translated(error, path) from error
+    try:
+        connection.execute("pragma synchronous = full")
+        connection.execute("pragma wal_autocheckpoint = 2000")
+        connection.execute("pragma journal_size_limit = 33554432")
+        connection.execute("pragma cache_size = -8192")
+    except sqlite3.Error as error:
+        connection.close()
+        raise translated(error, path) from error
+    return connection
+
+
+def prepare(path: Path) -> None:
+    """Make the tables if they are missing; several processes may come here at once."""
+    connection = connect(path, wait_seconds=30.0)
+    try:
+        _use_wal(connection)
+        connection.execute("begin immediate")
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version == 0:
+            for statement in _TABLES.split(";"):
+                connection.execute(statement)
+            connection.execute(f"pragma application_id = {APPLICATION_ID}")
+            connection.execute(f"pragma user_version = {VERSION}")
+        elif version != VERSION:
+            raise SettingsError(f"the log {path} has format {version}, this program reads {VERSION}")
+        connection.execute("commit")
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    finally:
+        connection.close()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the journal once. SQLite does not wait here when another process does the same, so we do."""
+    for patience in range(200, -1, -1):
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not patience:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def translated(error: sqlite3.Error | OSError, path: Path) -> BothwaysError:
+    """What a failure of the file means for whoever asked."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return Unavailable(f"no space is left for the log {path}", hint="free some; nothing that was confirmed is lost")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Unavailable(f"another process has held the log {path} locked for long", hint="see which one hangs")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return SettingsError(f"{path} is no log of bothways, or is damaged", hint="restore it, or name another file")
+    return Unavailable(f"the log {path} cannot be used: {error}", hint="check the disk and the file's permissions")
