@@ -118,7 +118,7 @@ def _check_writable(field: Field, call: Call, described: ObjectType) -> None:
 
 def _encoded(described: ObjectType, field: Field, value: Value, call: Call) -> object:
     """The parameter's value; None leaves it out."""
-    if field.kind is Kind.HASH and isinstance(value, Mapping):
+    if field.kind is Kind.HASH and isinstance(value, Mapping) and value:
         return _hash(described, field, value, call)
     if value is None or (isinstance(value, list | tuple | Mapping) and not value):
         if call is Call.CREATE:

@@ -10,19 +10,10 @@ import hmac
 from collections.abc import Collection, Iterable, Sequence
 
 from bothways.connectors.stripe.envelope import open_envelope, parse
-from bothways.model.errors import BothwaysError
+from bothways.model.errors import WebhookRefused
 from bothways.ports import RawEvent
 
 TOLERANCE_SECONDS = 300.0
-
-
-class WebhookRefused(BothwaysError):
-    """What came is not answered with 200. ``reason`` may be shown to the sender: it holds nothing of ours."""
-
-    def __init__(self, status: int, reason: str, *, hint: str = "") -> None:
-        super().__init__(reason, hint=hint)
-        self.status = status
-        self.reason = reason
 
 
 def receive(
