@@ -1,1 +1,4 @@
-"""What the sync remembers, in the user's own database."""
+"""What the sync remembers, as tables beside the user's own: links, attempts, seen events, what waits, what people see.
+
+Written once for every database: SQLAlchemy Core, and the few statements that differ given by the connector (``store``).
+"""

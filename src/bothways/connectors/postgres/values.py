@@ -1,7 +1,7 @@
 """PostgreSQL's text for a value, and the canonical form of it (``model/values.py``), in both directions.
 
-The text is what a type's output function prints under ``SESSION``: a query's result in text format shows it, and so does
-pgoutput. Whoever reads values, from rows or from the WAL, sets these settings and uses ``reader``.
+The text is what a type's output function prints under ``SESSION``: a query's result in text format shows it, and so
+does pgoutput. Whoever reads values, from rows or from the WAL, sets these settings and uses ``reader``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,113 @@
+"""The user's database as the sync sees it: rows, and the state beside them, in one transaction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bothways.connectors.postgres.rows import Driver, PostgresRows, Tables
+from bothways.connectors.postgres.store import Limits, PostgresStore, driver_of
+from bothways.model.errors import Busy, MappingBroken
+from bothways.state.journal import StoredJournal
+from bothways.state.links import StoredLinks
+from bothways.state.people import People
+from bothways.state.schema import installation, require_current
+from bothways.state.waiting import StoredCheckpoints, StoredWaiting
+from bothways.sync.mapping import TableMap
+
+MARKER_PREFIX = "bothways"
+"""The prefix of the logical message that carries a transaction's origin."""
+
+
+def random_id() -> str:
+    """24 random hexadecimal digits."""
+    return secrets.token_hex(12)
+
+
+class PostgresTransaction:
+    """``ports.Transaction``; ``people`` is what the command line looks at, in the same transaction."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        driver: Driver,
+        store: PostgresStore,
+        tables: Tables,
+        new_id: Callable[[], str],
+        now: Callable[[], float],
+    ) -> None:
+        self.rows = self.search = PostgresRows(driver, tables)
+        self.links = self.index = self.references = self.overdue = StoredLinks(connection, store.upserts, new_id)
+        self.journal = StoredJournal(connection, store.upserts, now)
+        self.waiting = StoredWaiting(connection, store.upserts)
+        self.checkpoints = StoredCheckpoints(connection, store.upserts)
+        self.people = People(connection)
+        self._driver = driver
+        self._origin: tuple[str, str] | None = None
+
+    async def mark(self, origin: str, cause: str) -> None:
+        self._origin = (origin, cause)
+
+    async def emit_mark(self) -> None:
+        """Write the mark into the WAL, if there is anything that it could be about; just before the commit."""
+        if self._origin is None or not self.rows.wrote:
+            return
+        origin, cause = self._origin
+        content = json.dumps({"origin": origin, "cause": cause}, separators=(",", ":"))
+        await self._driver.execute(_EMIT, [MARKER_PREFIX, content])
+
+
+class PostgresCatalogue:
+    """``ports.Catalogue``. Lives on one event loop; ``open`` before use, ``close`` at the end.
+
+    ``new_id`` gives the tokens of new links, ``now`` unix seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tables: Sequence[TableMap],
+        *,
+        new_id: Callable[[], str] = random_id,
+        now: Callable[[], float] = time.time,
+        limits: Limits | None = None,
+    ) -> None:
+        self.store = PostgresStore(url, limits or Limits())
+        """The state's store: for ``SharedPace``, ``Cleanup`` and what else works on the state alone."""
+        self.tables = Tables(tables)
+        self.now = now
+        self._new_id = new_id
+
+    async def open(self) -> None:
+        """Make sure that the state's tables are there. Raises ``SettingsError`` where ``setup`` has to run first."""
+        async with self.store.session() as connection:
+            await require_current(connection)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self.store.close()
+
+    async def installation(self) -> str:
+        """The random id of this installation, made by ``setup``."""
+        async with self.store.session() as connection:
+            return await installation(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        try:
+            async with self.store.session() as connection:
+                driver = await driver_of(connection)
+                transaction = PostgresTransaction(connection, driver, self.store, self.tables, self._new_id, self.now)
+                yield transaction
+                await transaction.emit_mark()
+        except (MappingBroken, Busy):
+            self.tables.forget()
+            raise
+
+
+_EMIT = b"SELECT pg_logical_emit_message(true, %s::text, %s::text)"

@@ -1,0 +1,112 @@
+"""What a server and its tables must be like; each refusal names the statement that mends it."""
+
+
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from bothways.connectors.postgres.tables import Identity, TableDescription, quoted
+from bothways.model.errors import SettingsError
+from bothways.sync.mapping import TableMap
+
+OLDEST = 14
+"""The oldest major version of PostgreSQL that is supported."""
+
+Connection = psycopg.AsyncConnection[Any]
+
+
+async def check_server(connection: Connection) -> None:
+    """The server can be captured from, by this user."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SERVER)
+        server = await cursor.fetchone()
+    assert server is not None
+    if server["version"] < OLDEST * 10_000:
+        raise SettingsError(
+            f"the catalogue is PostgreSQL {server['version'] // 10_000}", hint=f"{OLDEST} is the oldest that works"
+        )
+    if server["wal_level"] != "logical":
+        raise SettingsError(
+            f"the server's wal_level is {server['wal_level']}, and its changes can be read with logical only",
+            hint="ALTER SYSTEM SET wal_level = logical; then restart the server",
+        )
+    if not server["may_replicate"]:
+        raise SettingsError(
+            f"the user {server['username']} may not read the server's changes",
+            hint=f"ALTER ROLE {quoted(server['username'])} REPLICATION; (on Amazon RDS: GRANT rds_replication TO …)",
+        )
+
+
+async def check_table(
+    connection: Connection, table: TableMap, found: TableDescription | None, fills: Collection[str] | None
+) -> None:
+    """The table can be mapped as the settings say.
+
+    ``fills``: the columns that a new remote object fills; None where remote objects make no rows.
+    """
+    where = f"[entities.{table.entity}]"
+    if found is None:
+        raise SettingsError(
+            f"{where}: there is no table {table.table!r}",
+            hint="write its name as the database spells it, with its schema where it is not in the search path",
+        )
+    missing = sorted(table.columns - set(found.columns))
+    if missing:
+        raise SettingsError(
+            f"{where}: the table {table.table} has no column {missing[0]!r}",
+            hint=f"its columns are {', '.join(found.columns)}",
+        )
+    _check_identity(where, found)
+    if fills is not None:
+        _check_fillable(where, found, fills)
+    if table.where is not None:
+        await _check_condition(connection, where, found, table.where)
+
+
+def _check_identity(where: str, found: TableDescription) -> None:
+    if not found.key:
+        raise SettingsError(
+            f"{where}: the table {found.sql_name} has no primary key (or a deferrable one, which cannot be captured)",
+            hint=f"ALTER TABLE {found.sql_name} ADD PRIMARY KEY (…);",
+        )
+    enough = found.identity is Identity.FULL or set(found.key) <= set(found.identity_columns)
+    if not enough:
+        raise SettingsError(
+            f"{where}: the replica identity of {found.sql_name} does not show the primary key;"
+            " once it is published, updates of it would fail or could not be told apart",
+            hint=f"ALTER TABLE {found.sql_name} REPLICA IDENTITY DEFAULT;",
+        )
+
+
+def _check_fillable(where: str, found: TableDescription, fills: Collection[str]) -> None:
+    for column in found.columns.values():
+        if not column.nullable and not column.has_default and column.name not in fills:
+            name = quoted(column.name)
+            raise SettingsError(
+                f"{where}: a record made in a remote system cannot become a row, since nothing fills the column"
+                f" {column.name!r} of {found.sql_name}, which is NOT NULL and has no default",
+                hint=f"ALTER TABLE {found.sql_name} ALTER COLUMN {name} SET DEFAULT …; or map the column",
+            )
+
+
+async def _check_condition(connection: Connection, where: str, found: TableDescription, condition: str) -> None:
+    statement = f"SELECT FROM {found.sql_name} WHERE ({condition}) LIMIT 0"
+    try:
+        await connection.execute(statement.encode(), prepare=False)
+    except psycopg.Error as error:
+        message = error.diag.message_primary or str(error)
+        raise SettingsError(f"{where}: where = {condition!r} is no condition on {found.sql_name}: {message}") from error
+
+
+_SERVER = """
+SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
+       current_user::text AS username,
+       (SELECT r.rolreplication OR r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
+       OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication'
+                  AND pg_has_role(current_user, r.oid, 'member')) AS may_replicate
+"""

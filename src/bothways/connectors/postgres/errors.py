@@ -1,0 +1,115 @@
+"""What PostgreSQL's errors mean to the sync, by SQLSTATE (PostgreSQL's manual, appendix A)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import sqlalchemy.exc
+
+from bothways.model.errors import BothwaysError, Busy, Forbidden, MappingBroken, NotUnique, RowRefused, SettingsError
+
+_BUSY = frozenset(
+    {
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "55P03",  # lock time-out
+        "55006",  # object in use
+        "57014",  # statement time-out
+        "25P03",  # idle in transaction time-out
+        "25P04",  # transaction time-out
+        "25006",  # read only: a standby before it is promoted
+        "42804",  # a column has another type than it had
+        "0A000",  # "cached plan must not change result type": the table was altered
+    }
+)
+_BUSY_CLASSES = frozenset({"08", "53", "57", "58"})
+"""Connections, resources, an operator's hand, the system."""
+_MAPPING = frozenset({"42703", "42P01", "42704", "3F000"})
+"""No such column, table, type, schema."""
+_ROW_CLASSES = frozenset({"22", "23", "44", "P0"})
+"""The data, a constraint, a view's check option, the application's own trigger."""
+_STATE_CONSTRAINTS = frozenset({"link_token", "link_remote_id"})
+
+
+def driver_error(error: BaseException) -> psycopg.Error | None:
+    """The driver's error behind SQLAlchemy's, or the error itself if it is one."""
+    for each in _causes(error):
+        if isinstance(each, psycopg.Error):
+            return each
+        if isinstance(each, sqlalchemy.exc.DBAPIError) and isinstance(each.orig, psycopg.Error):
+            return each.orig
+        if isinstance(each, sqlalchemy.exc.DBAPIError) and each.orig is not None:
+            return driver_error(each.orig)
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    if error.__cause__ is not None:
+        yield from _causes(error.__cause__)
+
+
+def transaction_error(error: BaseException) -> BothwaysError | None:
+    """What ended a transaction, in our words; None where the error is not the database's, or a fault of ours."""
+    if isinstance(error, sqlalchemy.exc.TimeoutError):
+        return Busy("no connection to the catalogue became free", hint="raise the number of connections")
+    if isinstance(error, BothwaysError):
+        return None
+    found = driver_error(error)
+    return None if found is None else _told(found)
+
+
+def _told(error: psycopg.Error) -> BothwaysError | None:
+    state, message = error.sqlstate or "", _message(error)
+    if state[:2] == "28" or state == "42501":
+        return Forbidden(f"the catalogue refuses the login or a permission: {message}", hint=_permission_hint(state))
+    if state == "3D000":
+        return SettingsError(f"the catalogue cannot be opened: {message}", hint="name an existing database in its url")
+    if state in _MAPPING:
+        return MappingBroken(message, hint="put it back, change the settings, or run `bothways setup`")
+    if state in _BUSY or state[:2] in _BUSY_CLASSES:
+        return Busy(message)
+    if error.diag.constraint_name in _STATE_CONSTRAINTS:
+        return Busy("another transaction linked the same object a moment ago")
+    if not state and isinstance(error, psycopg.OperationalError):
+        return Busy(f"the connection to the catalogue is lost or was not made: {message}")
+    return row_error(error)
+
+
+def row_error(error: psycopg.Error, field: str | None = None) -> RowRefused | NotUnique | None:
+    """Why a row was refused; None where the error says something else than that."""
+    state = error.sqlstate or ""
+    if state == "23505":
+        name = error.diag.constraint_name or ""
+        return NotUnique(_message(error), constraint=name, hint=error.diag.message_detail or "")
+    if state[:2] in _ROW_CLASSES:
+        return RowRefused(_message(error), field=field or error.diag.column_name, hint=_row_hint(error))
+    if not state and isinstance(error, psycopg.DataError):
+        return RowRefused(_message(error), field=field)
+    return None
+
+
+def _message(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).strip()
+
+
+def _permission_hint(state: str) -> str:
+    if state == "42501":
+        return "GRANT what is missing to the user of the catalogue's url, or run `bothways setup`"
+    return "look at the user and the password in the catalogue's url"
+
+
+def _row_hint(error: psycopg.Error) -> str:
+    state, diag = error.sqlstate or "", error.diag
+    if state == "23503":
+        return (
+            diag.message_detail or "a foreign key points to a row that is not there, or another row points to this one"
+        )
+    if state == "23502":
+        return f"give the column {diag.column_name} a value, or a default in the table"
+    if state in {"23514", "23P01"}:
+        return f"the constraint {diag.constraint_name} of the table says so; change the value or the constraint"
+    if state[:2] == "P0":
+        return diag.message_hint or "a trigger of the table says so"
+    return diag.message_hint or "change the value, or the column's type"

@@ -1,0 +1,193 @@
+"""Making what the sync needs in the catalogue, and taking it away again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+
+from bothways.connectors.postgres.catalogue import random_id
+from bothways.connectors.postgres.checks import check_server, check_table
+from bothways.connectors.postgres.errors import transaction_error
+from bothways.connectors.postgres.store import Limits, PostgresStore
+from bothways.connectors.postgres.tables import TableDescription, describe, quoted
+from bothways.connectors.postgres.values import SESSION
+from bothways.model.errors import Busy, SettingsError
+from bothways.state.schema import make_installation, take_steps
+from bothways.state.tables import SCHEMA
+from bothways.sync.mapping import TableMap
+
+Connection = psycopg.AsyncConnection[Any]
+
+_LOCK = 5_279_410_386_217
+"""Any number: the advisory lock under which one ``setup`` at a time works on a database."""
+
+
+async def inspect(url: str, tables: Sequence[TableMap]) -> list[TableDescription]:
+    """The mapped tables as they are, in the order given. Raises ``SettingsError`` for a table that is not there."""
+    found = []
+    async with _connected(url) as connection:
+        for table in tables:
+            description = await describe(connection, table)
+            if description is None:
+                raise SettingsError(
+                    f"[entities.{table.entity}]: there is no table {table.table!r}",
+                    hint="write its name as the database spells it, with its schema where it is not in the search path",
+                )
+            found.append(description)
+    return found
+
+
+async def setup(
+    url: str,
+    tables: Sequence[TableMap],
+    *,
+    slot: str,
+    publication: str,
+    fills: Mapping[str, Collection[str]] | None = None,
+    new_id: Callable[[], str] = random_id,
+) -> list[str]:
+    """Make state tables, publication and slot, or bring them up to date; returns what was done, for people.
+
+    May run at any time and any number of times. ``fills`` names, for each entity whose remote objects become rows, the
+    columns that they fill. Raises ``SettingsError`` with what to do where the server or a table cannot work; nothing
+    was made then.
+    """
+    async with _connected(url) as connection:
+        await check_server(connection)
+        described = []
+        for table in tables:
+            found = await describe(connection, table)
+            await check_table(connection, table, found, (fills or {}).get(table.entity))
+            assert found is not None
+            described.append(found)
+        await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        done = await _make_state(url, new_id)
+        # The slot comes last: it reads with the publication as it was at each place of the WAL.
+        done += await _make_publication(connection, publication, described)
+        done += await _make_slot(connection, slot)
+    return done or ["everything was in place"]
+
+
+async def teardown(url: str, *, slot: str, publication: str) -> list[str]:
+    """Take away slot, publication and state, in this order; returns what was done. Repeatable.
+
+    The slot goes first, since it keeps the server from throwing WAL away. Raises ``Busy`` while somebody reads it.
+    """
+    done = []
+    async with _connected(url) as connection:
+        found = await _row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", slot)
+        if found is not None:
+            if found[0] is not None:
+                raise Busy(
+                    f"the slot {slot} is being read (server process {found[0]})", hint="stop `bothways up` first"
+                )
+            await connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+            done.append(f"dropped the replication slot {slot}")
+        if await _row(connection, "SELECT 1 FROM pg_publication WHERE pubname = %s", publication):
+            await connection.execute(f"DROP PUBLICATION {quoted(publication)}".encode())
+            done.append(f"dropped the publication {publication}")
+        if await _row(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", SCHEMA):
+            await connection.execute(f"DROP SCHEMA {quoted(SCHEMA)} CASCADE".encode())
+            done.append(f"dropped the schema {SCHEMA} with the sync's state")
+    return done or ["nothing was there"]
+
+
+async def _make_state(url: str, new_id: Callable[[], str]) -> list[str]:
+    store = PostgresStore(url, Limits(connections=1))
+    try:
+        done = await take_steps(store)
+        async with store.session() as connection:
+            made = await make_installation(connection, new_id)
+    finally:
+        await store.close()
+    return done if made is None else [*done, f"this installation is {made}"]
+
+
+async def _make_publication(connection: Connection, name: str, tables: Sequence[TableDescription]) -> list[str]:
+    wanted = {table.sql_name for table in tables}
+    listed = ", ".join(sorted(wanted))
+    found = await _row(connection, _PUBLICATION, name)
+    if found is None:
+        options = "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
+        for_tables = f"FOR TABLE {listed}" if wanted else ""
+        await connection.execute(f"CREATE PUBLICATION {quoted(name)} {for_tables} {options}".encode())
+        return [f"made the publication {name} of {listed or 'no table'}"]
+    everything, schemas_and_names = found
+    if everything:
+        raise SettingsError(
+            f"the publication {name} is of all tables, and would show the sync its own",
+            hint=f"DROP PUBLICATION {quoted(name)}; or name another one",
+        )
+    present = {f"{quoted(schema)}.{quoted(table)}" for schema, table in schemas_and_names}
+    if present == wanted:
+        return []
+    if wanted:
+        await connection.execute(f"ALTER PUBLICATION {quoted(name)} SET TABLE {listed}".encode())
+    else:
+        await connection.execute(f"ALTER PUBLICATION {quoted(name)} DROP TABLE {', '.join(sorted(present))}".encode())
+    return [f"the publication {name} is now of {listed or 'no table'}"]
+
+
+async def _make_slot(connection: Connection, name: str) -> list[str]:
+    found = await _row(connection, _SLOT, name)
+    if found is None:
+        try:
+            await connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
+        except psycopg.errors.ConfigurationLimitExceeded as error:
+            raise SettingsError(
+                "the server has no free replication slot",
+                hint="ALTER SYSTEM SET max_replication_slots = …; then restart the server",
+            ) from error
+        except psycopg.errors.InvalidName as error:
+            raise SettingsError(f"{name!r} is no name for a slot", hint="letters a-z, digits and _ only") from error
+        return [f"made the replication slot {name}"]
+    plugin, here, lost = found
+    if plugin != "pgoutput" or not here:
+        raise SettingsError(
+            f"there is a replication slot {name} already, of another database or another plugin",
+            hint="name another one",
+        )
+    if lost:
+        raise SettingsError(
+            f"the replication slot {name} is lost: the server has thrown away what it had not read",
+            hint=f"SELECT pg_drop_replication_slot('{name}'); then run `bothways setup` and `bothways backfill`",
+        )
+    return []
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Connection]:
+    """A connection of its own, every statement its own transaction; errors come out in our words."""
+    try:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
+            settings = "; ".join(f"SET {name} = '{value}'" for name, value in SESSION.items())
+            await connection.execute(settings.encode(), prepare=False)
+            yield connection
+    except psycopg.Error as error:
+        told = transaction_error(error)
+        if told is not None:
+            raise told from error
+        message = error.diag.message_primary or str(error)
+        raise SettingsError(f"the catalogue refuses: {message}", hint=error.diag.message_hint or "") from error
+
+
+async def _row(connection: Connection, statement: str, name: str) -> tuple[Any, ...] | None:
+    cursor = await connection.execute(statement.encode(), [name])
+    found: tuple[Any, ...] | None = await cursor.fetchone()
+    return found
+
+
+_PUBLICATION = """
+SELECT p.puballtables,
+       (SELECT coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]') FROM pg_publication_rel r
+        JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.prpubid = p.oid)
+FROM pg_publication p WHERE p.pubname = %s
+"""
+
+_SLOT = """
+SELECT plugin::text, database = current_database(), coalesce(wal_status = 'lost', false)
+FROM pg_replication_slots WHERE slot_name = %s
+"""

@@ -1,0 +1,129 @@
+"""Connections to the catalogue, and transactions on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql.dml import Insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bothways.connectors.postgres.errors import transaction_error
+from bothways.connectors.postgres.values import SESSION
+from bothways.model.errors import Busy
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of the database one process takes. Times in seconds."""
+
+    connections: int = 10
+    connect: float = 10.0
+    lock: float = 5.0
+    """How long a statement waits for a lock."""
+    statement: float = 30.0
+    idle: float = 60.0
+    """How long a transaction may stand still: its process hangs, or is gone without the server knowing."""
+    wait: float = 30.0
+    """How long a transaction waits for a connection."""
+
+
+class PostgresUpserts:
+    """``state.store.Upserts``."""
+
+    @cache  # noqa: B019 - one instance per process, and the tables are few
+    def insert_new(self, table: Table) -> Insert:
+        return insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+
+    @cache  # noqa: B019 - as above
+    def insert_or_replace(self, table: Table) -> Insert:
+        statement = insert(table)
+        others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+
+
+class PostgresStore:
+    """``state.store.Store``: a pool of connections to one database."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        self._url, self._limits = url, limits
+        self.upserts = PostgresUpserts()
+        self._engine: AsyncEngine = create_async_engine(
+            "postgresql+psycopg://",
+            async_creator=self._connect,
+            pool_size=limits.connections,
+            max_overflow=0,
+            pool_timeout=limits.wait,
+            pool_use_lifo=True,
+            use_native_hstore=False,
+        )
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._engine.connect() as connection:
+                try:
+                    yield connection
+                    await _commit(connection)
+                except BaseException:
+                    await _discard_if_broken(connection)
+                    raise
+        except Exception as error:
+            told = transaction_error(error)
+            if told is not None:
+                raise told from error
+            raise
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=max(1, round(self._limits.connect)),
+            application_name="bothways",
+        )
+        await connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in self._settings()).encode())
+        await connection.set_autocommit(False)
+        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        return connection
+
+    def _settings(self) -> list[tuple[str, str]]:
+        times = {
+            "lock_timeout": self._limits.lock,
+            "statement_timeout": self._limits.statement,
+            "idle_in_transaction_session_timeout": self._limits.idle,
+        }
+        return [*SESSION.items(), *((name, f"{round(seconds * 1000)}ms") for name, seconds in times.items())]
+
+
+async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """The driver's own connection."""
+    raw = await connection.get_raw_connection()
+    return cast(psycopg.AsyncConnection[Any], raw.driver_connection)
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    driver = await driver_of(connection)
+    if driver.info.transaction_status is TransactionStatus.INERROR:
+        # The server would answer COMMIT by rolling back, without an error.
+        raise Busy("an error inside the transaction was not passed on; nothing of it was committed")
+    await connection.commit()
+
+
+async def _discard_if_broken(connection: AsyncConnection) -> None:
+    """Statements that go past SQLAlchemy may have found out that the connection is lost."""
+    if connection.closed or connection.invalidated:
+        return
+    driver = await driver_of(connection)
+    if driver.closed:
+        await connection.invalidate()

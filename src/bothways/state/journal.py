@@ -1,0 +1,86 @@
+"""What was sent, what was seen, what is kept for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bothways.model.link import Attempt
+from bothways.model.outcome import Conflict, DeadLetter
+from bothways.state.documents import dump, dump_attempt, load_attempt
+from bothways.state.store import Upserts
+from bothways.state.tables import attempt as attempts
+from bothways.state.tables import conflict as conflicts
+from bothways.state.tables import dead_letter as letters
+from bothways.state.tables import seen
+
+
+class StoredJournal:
+    """``ports.Journal`` on one connection's transaction. ``now`` gives unix seconds."""
+
+    def __init__(self, connection: AsyncConnection, upserts: Upserts, now: Callable[[], float]) -> None:
+        self._connection, self._upserts, self._now = connection, upserts, now
+
+    async def record_attempt(self, attempt: Attempt) -> None:
+        values = {
+            "key": attempt.key,
+            "system": attempt.system,
+            "entity": attempt.record.entity,
+            "record_key": attempt.record.key,
+            "at": attempt.at,
+            "document": dump_attempt(attempt),
+        }
+        await self._connection.execute(self._upserts.insert_or_replace(attempts), values)
+
+    async def attempt(self, key: str) -> Attempt | None:
+        document = (await self._connection.execute(_ATTEMPT, {"p_key": key})).scalar_one_or_none()
+        return None if document is None else load_attempt(document)
+
+    async def see(self, system: str, event_id: str) -> bool:
+        values = {"system": system, "event_id": event_id, "at": self._now()}
+        return (await self._connection.execute(self._upserts.insert_new(seen), values)).rowcount == 1
+
+    async def note(self, entry: Conflict | DeadLetter) -> None:
+        if isinstance(entry, Conflict):
+            await self._connection.execute(_NOTE_CONFLICT, self._conflict(entry))
+        else:
+            await self._connection.execute(_NOTE_LETTER, self._letter(entry))
+
+    def _conflict(self, entry: Conflict) -> dict[str, object]:
+        return {
+            "at": self._now(),
+            "entity": entry.record.entity,
+            "key": entry.record.key,
+            "system": entry.system,
+            "column": entry.column,
+            "row_value": dump(entry.row_value),
+            "remote_value": dump(entry.remote_value),
+            "winner": entry.winner,
+            "found_in": entry.found_in,
+        }
+
+    def _letter(self, entry: DeadLetter) -> dict[str, object]:
+        return {
+            "at": self._now(),
+            "direction": entry.direction.value,
+            "system": entry.system,
+            "entity": entry.entity,
+            "key": _storable(entry.key),
+            "field": entry.field,
+            "reason": _storable(entry.reason),
+            "hint": _storable(entry.hint),
+            "payload": _storable(entry.payload),
+            "change": _storable(entry.change),
+        }
+
+
+def _storable(text: str) -> str:
+    """Text that every database takes: a refused value may be refused for the very characters that it holds."""
+    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
+
+
+_ATTEMPT = select(attempts.c.document).where(attempts.c.key == bindparam("p_key"))
+_NOTE_CONFLICT = insert(conflicts).inline()
+_NOTE_LETTER = insert(letters).inline()
