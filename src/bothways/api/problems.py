@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from bothways.api.documents import render
 from bothways.model.errors import (
@@ -108,9 +109,21 @@ def _told(error: Mapping[str, Any]) -> Value:
     return {"in": where, "name": ".".join(name), "detail": str(error["msg"])}
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request, headers.get("Allow", "")))}
+    return Problem(error.status_code, _DETAILS.get(error.status_code, error.detail), headers=headers).response()
+
+
+def _methods(request: Request, known: str) -> list[str]:
+    """Every method that this path takes; the router itself knows those of the first route only."""
+    found = set(known.split(", ")) if known else set()
+    for template, operations in request.app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.url.path):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
 
 
 _DETAILS = {

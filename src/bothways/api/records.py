@@ -22,7 +22,12 @@ Key = Annotated[str, Path(description="The primary key; columns of a compound on
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most records in the answer.")]
 Cursor = Annotated[str | None, Query(max_length=4096, description="The next_cursor of the page before.")]
 IdempotencyKey = Annotated[
-    str | None, Header(description="The same key with the same body repeats the first answer.", max_length=KEY_LENGTH)
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=KEY_LENGTH,
+        description="The same key with the same body repeats the first answer.",
+    ),
 ]
 
 

@@ -78,7 +78,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 async def read_json(request: Request, limits: Limits) -> dict[str, Value]:
     """The body as a JSON object. Raises ``Problem``: as ``read_body``, 415 not declared as JSON, 400 not JSON."""
-    _check_media_type(request.headers.get("content-type", ""))
+    check_media_type(request.headers.get("content-type", ""))
     body = await read_body(request, limits)
     try:
         return read_object(body, limits.depth)
@@ -86,7 +86,8 @@ async def read_json(request: Request, limits: Limits) -> dict[str, Value]:
         raise Problem(400, str(error)) from None
 
 
-def _check_media_type(declared: str) -> None:
+def check_media_type(declared: str) -> None:
+    """Whether the Content-Type says JSON. Raises ``Problem`` 415."""
     parsed = Message()
     parsed["content-type"] = "".join(char for char in declared if char.isprintable())
     kind = parsed.get_content_type() if declared else "nothing"

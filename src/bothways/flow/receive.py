@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bothways.model.errors import Unavailable
-from bothways.ports import Log, Message, RawEvent
+from bothways.ports import Message, RawEvent
 
 APPEND_SECONDS = 8.0
 """The log gets this long; the sender is told to try again before it gives up by itself."""
@@ -26,6 +26,14 @@ class Receiver(Protocol):
         ...
 
 
+class Appends(Protocol):
+    """The part of a log that is needed here."""
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        """Append and wait: on return all are durable. Raises ``Unavailable`` when that is not sure."""
+        ...
+
+
 Verify = Callable[[bytes, Mapping[str, str]], RawEvent | None]
 """Checks that body and headers come from the system; None for what nothing is mapped to. Raises ``WebhookRefused``."""
 
@@ -35,7 +43,7 @@ class WebhookReceiver:
     """Verified events go to the topics of the entities that their object stands for."""
 
     verify: Verify
-    log: Log
+    log: Appends
     topics: Mapping[str, Sequence[str]]
     """Kind of object → topics, ``<prefix>.<system>.<entity>``, one for each entity that it is mapped to."""
     append_seconds: float = APPEND_SECONDS

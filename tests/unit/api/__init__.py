@@ -1,0 +1,1 @@
+"""What the HTTP part decides without a socket."""

@@ -1,0 +1,91 @@
+"""Keys and media types."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.security import HTTPAuthorizationCredentials
+
+from bothways.api.problems import Problem
+from bothways.api.requests import ApiKeys, check_media_type
+
+
+def bearer(key: str) -> HTTPAuthorizationCredentials:
+    """The key as a bearer token."""
+    return HTTPAuthorizationCredentials(scheme="Bearer", credentials=key)
+
+
+async def test_each_key_opens_in_either_header() -> None:
+    """Every key of the settings is as good as the first, as a bearer token and in X-API-Key."""
+    keys = ApiKeys(["first", "second", "ключ"])
+    for key in ("first", "second"):
+        await keys.check(bearer(key), None)
+        await keys.check(None, key)
+    await keys.check(None, "ключ".encode().decode("latin-1"))
+
+
+@pytest.mark.parametrize("given", ["", "firs", "first ", "FIRST", "firstsecond", "ÿ", "first\x00"])
+async def test_no_other_key_opens(given: str) -> None:
+    """Nothing but a whole key, and the answer says how to send one."""
+    keys = ApiKeys(["first", "second"])
+    for attempt in (keys.check(bearer(given), None), keys.check(None, given)):
+        with pytest.raises(Problem) as caught:
+            await attempt
+        assert caught.value.status == 401
+        assert "WWW-Authenticate" in caught.value.headers
+
+
+async def test_without_a_key_nothing_opens() -> None:
+    """A request without a key is told that one is needed."""
+    with pytest.raises(Problem, match="needs a key"):
+        await ApiKeys(["first"]).check(None, None)
+
+
+async def test_without_keys_everything_is_open() -> None:
+    """No keys in the settings: no key is asked for."""
+    await ApiKeys([]).check(None, None)
+    await ApiKeys([]).check(bearer("any"), None)
+
+
+def test_an_empty_key_is_refused() -> None:
+    """A key from an unset variable must not open the API to everybody."""
+    with pytest.raises(ValueError, match="empty"):
+        ApiKeys(["good", ""])
+
+
+def test_keys_do_not_show() -> None:
+    """The keys are not in what a debugger or a log would print."""
+    keys = ApiKeys(["very-secret"])
+    assert "very-secret" not in repr(keys) + repr(vars(keys))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        "application/merge-patch+json",
+        'application/json;charset="utf-8"',
+    ],
+)
+def test_json_is_taken(declared: str) -> None:
+    """JSON's media types, in UTF-8."""
+    check_media_type(declared)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=utf-16",
+        "json",
+        "text/json+json",
+        "\r\n",
+    ],
+)
+def test_other_media_types_are_refused(declared: str) -> None:
+    """Also those that a browser sends to another site without asking first."""
+    with pytest.raises(Problem) as caught:
+        check_media_type(declared)
+    assert caught.value.status == 415
