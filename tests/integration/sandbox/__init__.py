@@ -1,0 +1,1 @@
+"""The sandbox Stripe over HTTP, worked by the official SDK."""
