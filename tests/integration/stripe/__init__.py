@@ -1,0 +1,1 @@
+"""The Stripe connector against the sandbox."""
