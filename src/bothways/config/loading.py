@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bothways.config import checks, references
 from bothways.config.lines import Lines
-from bothways.config.problems import Problem, of_validation
+from bothways.config.problems import Problem, of_validation, refusal
 from bothways.config.settings import Settings
 from bothways.model.errors import SettingsError
 
@@ -44,10 +44,11 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{path}: this is no text in UTF-8") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    lines = Lines(text)
     settings, problems = _settings(tree, path.parent, environment)
     if settings is None or problems:
-        raise SettingsError(_report(path, Lines(text), problems))
-    return settings
+        raise refusal(path, lines, problems)
+    return settings.came_from(path, lines)
 
 
 def _settings(
@@ -81,8 +82,3 @@ def _without_repeats(problems: Iterable[Problem]) -> list[Problem]:
         if not any(problem.place[: len(earlier.place)] == earlier.place for earlier in kept):
             kept.append(problem)
     return kept
-
-
-def _report(path: Path, lines: Lines, problems: Iterable[Problem]) -> str:
-    located = sorted((lines.of(problem.place) or 0, str(problem)) for problem in problems)
-    return "\n".join(f"{path}:{line}: {text}" if line else f"{path}: {text}" for line, text in located)

@@ -6,10 +6,14 @@ import difflib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from bothways.config.lines import Lines
+from bothways.model.errors import SettingsError
 
 Place = tuple[str, ...]
 """Key path in the file: ``("entities", "customer", "table")``."""
@@ -24,6 +28,12 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{'.'.join(self.place)}: {self.message}"
+
+
+def refusal(file: Path, lines: Lines, problems: Iterable[Problem]) -> SettingsError:
+    """All problems, one a line, each with the line number where it stands, in the order of the file."""
+    located = sorted((lines.of(problem.place) or 0, str(problem)) for problem in problems)
+    return SettingsError("\n".join(f"{file}:{line}: {text}" if line else f"{file}: {text}" for line, text in located))
 
 
 def of_validation(error: ValidationError, model: type[BaseModel], raw: Mapping[str, object]) -> list[Problem]:

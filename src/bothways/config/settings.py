@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from bothways.config.base import Model
 from bothways.config.entities import EntitySettings
+from bothways.config.lines import Lines
+from bothways.config.problems import Problem, refusal
 from bothways.config.systems import SystemSettings
 from bothways.config.units import Address, Duration, Listen
+from bothways.model.errors import SettingsError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -148,6 +152,22 @@ class Settings(Model):
     systems: dict[str, SystemSettings] = Field(default_factory=dict, description="The remote systems, by name.")
     entities: dict[str, EntitySettings] = Field(description="The kinds of record that are kept in step.", min_length=1)
 
+    _file: Path = PrivateAttr(default=Path("settings"))
+    _lines: Lines = PrivateAttr(default=Lines(""))
+
+    def came_from(self, file: Path, lines: Lines) -> Settings:
+        """Remember where this stands, for ``refusal``."""
+        self._file, self._lines = file, lines
+        return self
+
+    def refusal(self, problems: Iterable[Problem]) -> SettingsError:
+        """The error that says what is wrong, with lines; also of what only the database or the connector can tell."""
+        return refusal(self._file, self._lines, problems)
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret in here, for whoever has to blot them out."""
+        return frozenset(_secrets(self))
+
     @property
     def slot(self) -> str:
         """Name of the replication slot. Slots belong to a whole server, so the database's name is in it."""
@@ -176,6 +196,24 @@ class Settings(Model):
     def mapped(self, system: str) -> tuple[str, ...]:
         """The entities that a system takes part in."""
         return tuple(name for name, entity in self.entities.items() if system in entity.remotes)
+
+
+def _secrets(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            text = value.get_secret_value()
+            yield text
+            if "://" in text and (password := urlsplit(text).password):
+                yield unquote(password)
+        case BaseModel():
+            for _, inner in value:
+                yield from _secrets(inner)
+        case dict():
+            for inner in value.values():
+                yield from _secrets(inner)
+        case tuple():
+            for inner in value:
+                yield from _secrets(inner)
 
 
 def is_name(text: str) -> bool:

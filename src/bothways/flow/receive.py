@@ -47,17 +47,21 @@ class WebhookReceiver:
     topics: Mapping[str, Sequence[str]]
     """Kind of object → topics, ``<prefix>.<system>.<entity>``, one for each entity that it is mapped to."""
     append_seconds: float = APPEND_SECONDS
+    appended: Callable[[RawEvent], None] | None = None
+    """Told of each event once the log has it: the poller need not put it there again."""
 
     async def receive(self, body: bytes, headers: Mapping[str, str]) -> bool:
         event = self.verify(body, headers)
         messages = event_messages(event, self.topics) if event is not None else ()
-        if not messages:
+        if event is None or not messages:
             return False
         try:
             async with asyncio.timeout(self.append_seconds):
                 await self.log.append(messages)
         except TimeoutError:
             raise Unavailable(f"the log did not take the event in {self.append_seconds:g} s", retry_after=5.0) from None
+        if self.appended is not None:
+            self.appended(event)
         return True
 
 

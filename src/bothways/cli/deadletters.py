@@ -1,0 +1,138 @@
+"""``bothways deadletters``: what could not be delivered, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bothways.cli import exits, output
+from bothways.cli.context import AsJson, run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bothways.config import Settings
+    from bothways.state.people import KeptLetter
+
+group = typer.Typer(help="Look at what could not be delivered.", no_args_is_help=True, rich_markup_mode=None)
+
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Numbers from the list.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.add_typer(group, name="deadletters")
+
+
+@group.command("list")
+def list_letters(
+    context: typer.Context,
+    entity: Annotated[str | None, typer.Option(help="Only of this entity.")] = None,
+    system: Annotated[str | None, typer.Option(help="Only to or from this system.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
+    before: Annotated[int | None, typer.Option(help="Go on from this number.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show dead letters, the newest first."""
+
+    async def work(settings: Settings) -> Sequence[KeptLetter]:
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts, parts.people() as people:
+            return await people.letters.list(entity=entity, system=system, before=before, limit=limit)
+
+    letters = run(context, work)
+    if as_json:
+        output.as_json([_document(kept) for kept in letters])
+        return
+    rows = [
+        (kept.id, output.moment(kept.at), kept.letter.direction.value, kept.letter.system, _record(kept), _why(kept))
+        for kept in letters
+    ]
+    output.table(["id", "time", "way", "system", "record", "why"], rows, empty="There are no dead letters.")
+
+
+@group.command("show")
+def show_letter(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="ID", help="Its number in the list.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show all of one dead letter."""
+
+    async def work(settings: Settings) -> KeptLetter:
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts, parts.people() as people:
+            return await people.letters.get(number)
+
+    kept = run(context, work)
+    if as_json:
+        output.as_json(_document(kept))
+    else:
+        output.pairs({**_document(kept), "time": output.moment(kept.at)})
+
+
+@group.command("replay")
+def replay(context: typer.Context, numbers: Ids, as_json: AsJson = False) -> None:
+    """Have them tried again by whoever delivers."""
+
+    async def work(settings: Settings) -> int:
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts, parts.people() as people:
+            return await people.letters.mark_for_replay(numbers)
+
+    _count(run(context, work), len(set(numbers)), "to be tried again", as_json)
+
+
+@group.command("drop")
+def drop(context: typer.Context, numbers: Ids, as_json: AsJson = False) -> None:
+    """Forget them."""
+
+    async def work(settings: Settings) -> int:
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts, parts.people() as people:
+            return await people.letters.drop(numbers)
+
+    _count(run(context, work), len(set(numbers)), "dropped", as_json)
+
+
+def _count(found: int, asked: int, what: str, as_json: bool) -> None:
+    """Say how many there were; some that were not there are an exit code of their own."""
+    if as_json:
+        output.as_json({"asked": asked, "found": found})
+    else:
+        typer.echo(f"{found} of {asked} {what}." if found < asked else f"{found} {what}.")
+    if found < asked:
+        raise typer.Exit(exits.MISSING)
+
+
+def _record(kept: KeptLetter) -> str:
+    field = f" {kept.letter.field}" if kept.letter.field else ""
+    return f"{kept.letter.entity} {kept.letter.key}{field}"
+
+
+def _why(kept: KeptLetter) -> str:
+    waits = " (is tried again)" if kept.replay else ""
+    return kept.letter.reason + waits
+
+
+def _document(kept: KeptLetter) -> dict[str, object]:
+    letter = kept.letter
+    return {
+        "id": kept.id,
+        "time": kept.at,
+        "direction": letter.direction.value,
+        "system": letter.system,
+        "entity": letter.entity,
+        "key": letter.key,
+        "field": letter.field,
+        "reason": letter.reason,
+        "hint": letter.hint,
+        "change": letter.change,
+        "replay": kept.replay,
+        "payload": letter.payload,
+    }

@@ -1,0 +1,65 @@
+"""``bothways status``: how things stand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from bothways.cli import output
+from bothways.cli.context import AsJson, run
+
+if TYPE_CHECKING:
+    from bothways.config import Settings
+    from bothways.wiring.numbers import Status
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("status")(status)
+
+
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show links, what waits, dead letters, conflicts and the last poll; from the state and the log."""
+
+    async def work(settings: Settings) -> Status:
+        from bothways.wiring.numbers import status_of
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts:
+            return await status_of(parts)
+
+    found = run(context, work)
+    if as_json:
+        output.as_json(asdict(found))
+    else:
+        _show(found)
+
+
+def _show(found: Status) -> None:
+    output.table(
+        ["entity", "system", "links", "linked", "deleted", "in flight"],
+        [
+            (pair.entity, pair.system, pair.links, pair.linked, pair.deleted, pair.in_flight)
+            for pair in found.counts.pairs
+        ],
+        empty="There are no links yet.",
+    )
+    output.table(["topic", "waiting"], list(found.waiting.items()), empty="There are no topics.")
+    output.table(
+        ["system", "last poll", ""],
+        [
+            (system, output.moment(poll.polled) or "never", "events were lost: compare both sides" if poll.gap else "")
+            for system, poll in found.polls.items()
+        ],
+        empty="There are no remote systems.",
+    )
+    counts = found.counts
+    output.pairs(
+        {
+            "parked": counts.parked,
+            "dead letters": counts.dead_letters,
+            "conflicts": f"{counts.conflicts}, {counts.reviews} of them to be reviewed",
+        }
+    )

@@ -1,0 +1,111 @@
+"""Structured logs on stderr: JSON lines for programs, readable lines in a terminal.
+
+Events are named ``thing.happened``, with their facts as fields. Secrets cannot get into them: what ``configure`` is
+given as a secret is blotted out of every text, and so is what stands in a field or an address where secrets stand.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TextIO
+
+import structlog
+
+HIDDEN = "[hidden]"
+_SECRET_FIELD = re.compile(r"api_?key|secret|password|passwd|authorization|signature|cookie", re.IGNORECASE)
+_IN_TEXT = re.compile(r"\b((?:sk|rk)_(?:test|live)_|whsec_)\w+|(?<=://)([^/\s:@]*):[^/\s@]+(?=@)")
+
+Event = structlog.typing.EventDict
+
+
+def configure(
+    *, secrets: Iterable[str] = (), level: str = "info", stream: TextIO | None = None, as_json: bool | None = None
+) -> None:
+    """Set logging up for this process; may be called again, as soon as the secrets are known.
+
+    ``as_json`` None: JSON unless the stream (stderr) is a terminal.
+    """
+    stream = stream or sys.stderr
+    number = logging.getLevelNamesMapping()[level.upper()]
+    if as_json is None:
+        as_json = not stream.isatty()
+    finish: list[structlog.typing.Processor]
+    if as_json:
+        # Without the values of local variables: they are long, and hold what nobody should read.
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        exceptions = structlog.processors.ExceptionRenderer(frames)
+        finish = [exceptions, _hiding(secrets), structlog.processors.JSONRenderer()]
+    else:
+        console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")
+        finish = [structlog.processors.format_exc_info, _hiding(secrets), console]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            *finish,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    _adopt_standard_logging(number)
+
+
+def _hiding(secrets: Iterable[str]) -> structlog.typing.Processor:
+    """A processor that blots secrets out, however deep they stand."""
+    known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET}, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def clean(text: str) -> str:
+        text = pattern.sub(HIDDEN, text) if pattern else text
+        return _IN_TEXT.sub(_blot, text)
+
+    def hide(_logger: object, _method: str, event: Event) -> Event:
+        return {name: _cleaned(name, value, clean) for name, value in event.items()}
+
+    return hide
+
+
+MIN_SECRET = 6
+"""Shorter ones would blot out words."""
+
+
+def _blot(match: re.Match[str]) -> str:
+    return f"{match[1]}{HIDDEN}" if match[1] else f"{match[2]}:{HIDDEN}"
+
+
+def _cleaned(name: str, value: Any, clean: Callable[[str], str]) -> Any:
+    if _SECRET_FIELD.search(name) and value is not None:
+        return HIDDEN
+    match value:
+        case str():
+            return clean(value)
+        case dict():
+            return {str(key): _cleaned(str(key), inner, clean) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_cleaned(name, inner, clean) for inner in value]
+        case None | bool() | int() | float():
+            return value
+    return clean(str(value))
+
+
+class _Adopted(logging.Handler):
+    """What libraries log by the standard library's means comes out like everything else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
+        )
+
+
+def _adopt_standard_logging(level: int) -> None:
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, _Adopted)]:
+        root.removeHandler(handler)
+    root.addHandler(_Adopted())
+    # Libraries tell much about little: from them only what is wrong, unless all is asked for.
+    root.setLevel(logging.DEBUG if level <= logging.DEBUG else logging.WARNING)

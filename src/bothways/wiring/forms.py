@@ -1,0 +1,67 @@
+"""Which transform stands between a column and a field, where the settings do not say: by the forms of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from bothways.sync.transforms import AS_IS, TEXT_BOOLEAN, TEXT_INTEGER, UNIX_SECONDS, Transform
+
+
+class Form(StrEnum):
+    """What a column or a field holds, as far as a transform has to know it."""
+
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    DATE = "date"
+    MOMENT = "timestamp"
+    UNIX = "unix seconds"
+    BYTES = "bytes"
+    JSON = "json"
+    LIST = "list"
+    HASH = "hash"
+    OTHER = "other"
+    """Of a type of its own, printed as text: uuid, an enumeration, an address."""
+
+
+DEFAULTS: Mapping[tuple[Form, Form], Transform] = {
+    (Form.TEXT, Form.TEXT): AS_IS,
+    (Form.OTHER, Form.TEXT): AS_IS,
+    (Form.DATE, Form.TEXT): AS_IS,
+    (Form.MOMENT, Form.TEXT): AS_IS,
+    (Form.DECIMAL, Form.TEXT): AS_IS,
+    (Form.BYTES, Form.TEXT): AS_IS,
+    (Form.INTEGER, Form.TEXT): TEXT_INTEGER,
+    (Form.BOOLEAN, Form.TEXT): TEXT_BOOLEAN,
+    (Form.BOOLEAN, Form.BOOLEAN): AS_IS,
+    (Form.INTEGER, Form.INTEGER): AS_IS,
+    (Form.INTEGER, Form.DECIMAL): AS_IS,
+    (Form.DECIMAL, Form.DECIMAL): AS_IS,
+    (Form.FLOAT, Form.DECIMAL): AS_IS,
+    (Form.INTEGER, Form.UNIX): AS_IS,
+    (Form.DATE, Form.UNIX): UNIX_SECONDS,
+    (Form.MOMENT, Form.UNIX): UNIX_SECONDS,
+    (Form.LIST, Form.LIST): AS_IS,
+    (Form.JSON, Form.LIST): AS_IS,
+    (Form.JSON, Form.HASH): AS_IS,
+}
+"""(column's form, field's form) → transform. A pair that is missing needs one from the user."""
+
+BY_HAND: Mapping[tuple[Form, Form], str] = {
+    (Form.DECIMAL, Form.INTEGER): 'transform = "minor_units" if the column holds an amount',
+}
+"""What to write for a pair that could mean several things."""
+
+
+def default_transform(column: Form, field: Form) -> Transform | None:
+    """The transform of that pair; None where there is none that everybody would expect."""
+    return DEFAULTS.get((column, field))
+
+
+def advice(column: Form, field: Form) -> str:
+    """What to write where there is no default."""
+    own = 'transform = { outward = "module:function", inward = "module:function" }'
+    return BY_HAND.get((column, field), f"map another column, or say how: {own}")

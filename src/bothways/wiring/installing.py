@@ -1,0 +1,43 @@
+"""``setup`` and ``teardown``: what has to be there before anything runs, and its end."""
+
+from __future__ import annotations
+
+from bothways.config import Settings
+from bothways.connectors.postgres import setup as postgres_setup
+from bothways.flow.poll import begin
+from bothways.wiring.parts import Parts, opened
+from bothways.wiring.topics import all_topics
+
+
+async def set_up(settings: Settings) -> list[str]:
+    """Make what is missing; says what was done. Refuses, before anything is made, what cannot work."""
+    async with opened(settings) as parts:
+        return await set_up_parts(parts)
+
+
+async def set_up_parts(parts: Parts) -> list[str]:
+    """The same for parts that are open."""
+    settings = parts.settings
+    await parts.fitted()
+    done = await postgres_setup.setup(
+        parts.database_url, parts.tables, slot=settings.slot, publication=settings.publication
+    )
+    log = await parts.log()
+    await log.ensure(all_topics(settings))
+    await _begin_polling(parts)
+    return done
+
+
+async def _begin_polling(parts: Parts) -> None:
+    """From now on no event is missed, however long it takes until the poller runs for the first time."""
+    async with (await parts.catalogue()).transaction() as transaction:
+        for system in parts.settings.systems:
+            if parts.settings.mapped(system):
+                await begin(transaction.checkpoints, system, parts.clock.now())
+
+
+async def tear_down(settings: Settings) -> list[str]:
+    """Take away what ``setup`` made in the database; topics stay, for others may read them."""
+    return await postgres_setup.teardown(
+        settings.catalogue.url.get_secret_value(), slot=settings.slot, publication=settings.publication
+    )

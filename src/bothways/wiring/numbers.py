@@ -1,0 +1,77 @@
+"""How things stand: for `bothways status`, and as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bothways.flow.deliver import Deliver
+from bothways.flow.poll import checkpoint, gap_flag
+from bothways.insight.metrics import Metrics
+from bothways.model.values import Value
+from bothways.state.people import Counts
+from bothways.wiring.parts import Parts
+from bothways.wiring.topics import delivery_group, event_topics
+
+
+@dataclass(frozen=True, slots=True)
+class PollStatus:
+    """How far a system's events were read."""
+
+    polled: float | None
+    """Unix seconds of the last time that the list was asked for."""
+    gap: bool
+    """Events were lost: both sides have to be compared as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How things stand."""
+
+    waiting: Mapping[str, int]
+    """Topic → messages that delivery has not dealt with."""
+    counts: Counts
+    polls: Mapping[str, PollStatus]
+    """By system."""
+
+
+async def status_of(parts: Parts) -> Status:
+    """Look at the log and the state."""
+    async with parts.people() as people:
+        counts = await people.counts()
+    async with (await parts.catalogue()).transaction() as transaction:
+        polls = {}
+        for system in parts.settings.systems:
+            state = await transaction.checkpoints.load(checkpoint(system))
+            gap = await transaction.checkpoints.load(gap_flag(system))
+            polls[system] = PollStatus(_polled(state), gap is not None)
+    return Status(await waiting_by_topic(parts), counts, polls)
+
+
+async def waiting_by_topic(parts: Parts) -> Mapping[str, int]:
+    """Topic → messages that delivery has not committed."""
+    settings = parts.settings
+    topics = list(dict.fromkeys([*(settings.topic(name) for name in settings.entities), *event_topics(settings)]))
+    lag = await (await parts.log()).lag(delivery_group(settings), topics)
+    return {topic: sum(count for (name, _), count in lag.items() if name == topic) for topic in topics}
+
+
+def watch_delivery(metrics: Metrics, parts: Parts, deliver: Deliver) -> None:
+    """The numbers of a process that delivers."""
+
+    async def waiting() -> Mapping[tuple[str, ...], float]:
+        return {(topic,): float(count) for topic, count in (await waiting_by_topic(parts)).items()}
+
+    metrics.watch(
+        "delivered",
+        "Pieces of work that this process has dealt with.",
+        ["direction"],
+        lambda: {(direction.value,): float(count) for direction, count in deliver.done_total.items()},
+        counts=True,
+    )
+    metrics.watch("delivery_waiting", "Messages that delivery has not dealt with.", ["topic"], waiting)
+
+
+def _polled(state: Value) -> float | None:
+    polled = state.get("polled") if isinstance(state, Mapping) else None
+    return float(polled) if isinstance(polled, int | float) else None

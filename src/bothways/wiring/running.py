@@ -1,0 +1,152 @@
+"""The roles of one process, put together and run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from bothways.api.app import create_app
+from bothways.api.health import Health
+from bothways.api.requests import Limits
+from bothways.api.server import HttpServer
+from bothways.config import Settings
+from bothways.config.units import Listen, parse_listen
+from bothways.connectors.postgres.capture import PostgresCapture
+from bothways.flow.deliver import Deliver
+from bothways.flow.poll import Poller, Recent
+from bothways.flow.receive import Receiver, WebhookReceiver
+from bothways.flow.supervise import Supervisor
+from bothways.insight.metrics import Metrics
+from bothways.model.errors import SettingsError
+from bothways.ports import Records, Role
+from bothways.state.cleanup import Cleanup
+from bothways.wiring.installing import set_up_parts
+from bothways.wiring.numbers import watch_delivery
+from bothways.wiring.parts import Parts, opened
+from bothways.wiring.topics import delivery_group, topics_by_object
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Assembly:
+    """What the roles of this process add up to."""
+
+    metrics: Metrics = field(default_factory=Metrics)
+    roles: list[Role] = field(default_factory=list)
+    """In the order in which they stop."""
+    receivers: dict[str, Receiver] = field(default_factory=dict)
+    records: Records | None = None
+
+
+async def run_roles(settings: Settings, names: Sequence[str], listen: str | None) -> int:
+    """Set up, then run these roles until a signal; returns the exit code."""
+    async with opened(settings) as parts:
+        for line in await set_up_parts(parts):
+            _log.info("setup.done", what=line)
+        assembly = Assembly()
+        for name in names:
+            await ROLES[name](parts, assembly)
+        supervisor: Supervisor | None = None
+
+        def health() -> Mapping[str, str | None]:
+            return supervisor.ready() if supervisor else {}
+
+        server = _server(parts, assembly, names, listen, health)
+        supervisor = Supervisor([*assembly.roles, *([server] if server else [])])
+        _log.info("up", roles=list(names), slot=settings.slot, log=settings.log.url)
+        return await supervisor.run()
+
+
+async def _receive(parts: Parts, assembly: Assembly) -> None:
+    """Webhooks, and the poller for what they missed."""
+    log, catalogue = await parts.log(), await parts.catalogue()
+    for name, system in (await parts.connected()).items():
+        topics, recent = topics_by_object(parts.settings, name), Recent()
+        interval = parts.settings.systems[name].poll
+        assembly.receivers[name] = WebhookReceiver(system.verify, log, topics, appended=recent.add)
+        assembly.roles.append(
+            Poller(
+                system.feed, catalogue, log, parts.clock, system=name, topics=topics, interval=interval, recent=recent
+            )
+        )
+
+
+async def _deliver(parts: Parts, assembly: Assembly) -> None:
+    """Both directions, and the state's housekeeping."""
+    deliver = Deliver(
+        await parts.context(), await parts.log(), await parts.routes(), group=delivery_group(parts.settings)
+    )
+    assembly.roles += [deliver, Cleanup((await parts.catalogue()).store)]
+    watch_delivery(assembly.metrics, parts, deliver)
+
+
+async def _capture(parts: Parts, assembly: Assembly) -> None:
+    """The database's changes."""
+    settings = parts.settings
+    assembly.roles.append(
+        PostgresCapture(
+            parts.database_url,
+            parts.tables,
+            await parts.log(),
+            slot=settings.slot,
+            publication=settings.publication,
+            name=settings.log.prefix,
+        )
+    )
+
+
+async def _serve(parts: Parts, assembly: Assembly) -> None:
+    """The HTTP API."""
+    assembly.records = await parts.records()
+
+
+ROLES: Mapping[str, Callable[[Parts, Assembly], Awaitable[None]]] = {
+    "receive": _receive,
+    "deliver": _deliver,
+    "capture": _capture,
+    "serve": _serve,
+}
+
+
+def _server(
+    parts: Parts, assembly: Assembly, names: Sequence[str], listen: str | None, health: Health
+) -> HttpServer | None:
+    """The process's HTTP server, its address taken already.
+
+    A process that has nothing to serve but its health goes without, where another has the address: several workers may
+    then run on one machine with the same settings.
+    """
+    http = parts.settings.http
+    where = _address(listen) if listen else http.listen
+    keys = [key.get_secret_value() for key in http.api_keys]
+    if assembly.records is not None and not where.is_loopback and not keys:
+        raise SettingsError(
+            f"--listen {where}: others can reach that, and there is no key", hint="set api_keys in [http]"
+        )
+    app = create_app(
+        metrics=assembly.metrics,
+        health=health,
+        records=assembly.records,
+        receivers=assembly.receivers,
+        api_keys=keys,
+        limits=Limits(body_bytes=http.body_limit),
+    )
+    server = HttpServer(app, where.host, where.port)
+    try:
+        server.claim()
+    except SettingsError as error:
+        if listen or "receive" in names or "serve" in names:
+            raise
+        _log.warning("http.without", reason=error.message, hint="--listen gives this process an address of its own")
+        return None
+    return server
+
+
+def _address(listen: str) -> Listen:
+    try:
+        return parse_listen(listen)
+    except ValueError as error:
+        raise SettingsError(f"--listen {error}") from None

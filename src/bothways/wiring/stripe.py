@@ -1,0 +1,54 @@
+"""Settings → Stripe's parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from bothways.config.systems import SystemSettings
+from bothways.connectors.stripe import webhooks
+from bothways.connectors.stripe.client import Transport
+from bothways.connectors.stripe.events import StripeEvents
+from bothways.connectors.stripe.fields import Kind as Holds
+from bothways.connectors.stripe.objects import OBJECTS, check_path
+from bothways.connectors.stripe.remote import StripeRemote
+from bothways.ports import Pace, RawEvent
+from bothways.wiring.forms import Form
+from bothways.wiring.kinds import Connected, RemoteField
+
+FORMS: Mapping[Holds, Form] = {
+    Holds.TEXT: Form.TEXT,
+    Holds.METADATA: Form.TEXT,
+    Holds.BOOLEAN: Form.BOOLEAN,
+    Holds.INTEGER: Form.INTEGER,
+    Holds.DECIMAL: Form.DECIMAL,
+    Holds.UNIX: Form.UNIX,
+    Holds.LIST: Form.LIST,
+    Holds.HASH: Form.HASH,
+}
+
+
+class StripeKind:
+    """``kinds.Kind`` for Stripe."""
+
+    def objects(self) -> Sequence[str]:
+        return sorted(OBJECTS)
+
+    def field(self, object: str, path: str) -> RemoteField:
+        found = check_path(object, path)
+        return RemoteField(FORMS[found.kind], found.writable)
+
+    def connect(
+        self, name: str, settings: SystemSettings, objects: Sequence[str], pace: Pace, installation: str
+    ) -> Connected:
+        key = settings.api_key.get_secret_value()
+        transport = Transport(answer=settings.timeout)
+        remote = StripeRemote(name, key, settings.api_base, pace, installation, transport=transport)
+        secrets = [secret.get_secret_value() for secret in settings.webhook_secrets]
+
+        def verify(body: bytes, headers: Mapping[str, str]) -> RawEvent | None:
+            signature = headers.get("stripe-signature")
+            live = remote.livemode
+            return webhooks.receive(body, signature, secrets, now=time.time(), livemode=live, objects=objects)
+
+        return Connected(remote, StripeEvents(remote, objects), verify, remote.close)
