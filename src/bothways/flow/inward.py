@@ -79,7 +79,10 @@ class Inward:
                 return False
             fetch = self.context.remotes[self.system].fetch
             answer = await self.steady.called(fetch, mapping.object, event.snapshot.id)
-            return await self.steady.retried(self._merge_picture, mapping, event, source, undo.link, answer, again)
+            try:
+                return await self.steady.retried(self._merge_picture, mapping, event, source, undo.link, answer, again)
+            except _Undo:
+                return False
         return True
 
     async def _once(self, mapping: EntityMapping, event: RemoteEvent, source: Source, again: bool) -> None:
@@ -115,9 +118,7 @@ class Inward:
         source: Source,
         verdict: Verdict,
     ) -> None:
-        row = await tx.rows.read(link.record, lock=True)
-        if row is not None:
-            row = await References(tx, mapping).row_in(row)
+        row = await self._row(tx, mapping, link)
         if verdict is Verdict.GONE:
             await apply(tx, mapping, link, taken_away(mapping, link, row), row, source)
         elif verdict is Verdict.RECEIPT and own is not None:
@@ -129,6 +130,13 @@ class Inward:
             merge = observe(mapping, link, row, seen, window, found_in="event")
             await apply(tx, mapping, link, plain(merge), row, source)
 
+    async def _row(self, tx: Transaction, mapping: EntityMapping, link: Link) -> Row | None:
+        """The row, locked. One that is absent though its deletion was not on the log yet may be changing its key."""
+        row = await tx.rows.read(link.record, lock=True)
+        if row is None and not link.row_gone:
+            raise _Undo(Verdict.WAIT, link)
+        return await References(tx, mapping).row_in(row) if row is not None else None
+
     async def _merge_picture(
         self, mapping: EntityMapping, event: RemoteEvent, source: Source, before: Link, answer: Answer, again: bool
     ) -> bool:
@@ -139,9 +147,7 @@ class Inward:
                 return False
             if not await tx.journal.see(self.system, event.id) and not again:
                 return True
-            row: Row | None = await tx.rows.read(link.record, lock=True)
-            if row is not None:
-                row = await References(tx, mapping).row_in(row)
+            row = await self._row(tx, mapping, link)
             if answer.object.gone:
                 taken = taken_away(mapping, link, row)
             else:

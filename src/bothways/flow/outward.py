@@ -223,7 +223,9 @@ class Outward:
                     return
                 await tx.links.remove(there)
             await tx.links.remove(link)
-            await tx.links.save(replace(link, record=new, row_gone=False, revision=link.revision + 1))
+            attempt = replace(link.attempt, record=new) if link.attempt is not None else None
+            moved = replace(link, record=new, attempt=attempt, row_gone=False, revision=link.revision + 1)
+            await tx.links.save(moved)
 
     # -------------------------------------------------------------------------------------------------------- the call
 

@@ -52,14 +52,16 @@ def observe(
 ) -> Merge:
     """Merge a picture of the remote (column → its value there), read within ``window``, into the row.
 
-    ``patched`` columns are known already (an answer's own patch). Without a row only the window moves: the deletion is
-    on the log. A column that has no base yet is being linked: an empty side then gives way to the other.
+    ``patched`` columns are known already (an answer's own patch). Without a row nothing is learned, and the window
+    stays: the row's key may be changing, and what was shown must be looked at again. A column that has no base yet is
+    being linked: an empty side then gives way to the other.
     """
+    if row is None:
+        return Merge(replace(link, revision=link.revision + 1))
     work = _Work(mapping, _looked(link, window), found_in, window.high)
-    if row is not None:
-        for each in mapping.fields:
-            if each.column not in patched:
-                work.look(each, row.values.get(each.column), seen.get(each.column))
+    for each in mapping.fields:
+        if each.column not in patched:
+            work.look(each, row.values.get(each.column), seen.get(each.column))
     return work.done()
 
 
