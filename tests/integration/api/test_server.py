@@ -1,0 +1,191 @@
+"""The server as a role: its address, its patience with slow clients, its stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
+
+from bothways.api.app import create_app
+from bothways.api.requests import Limits
+from bothways.api.server import HttpServer
+from bothways.insight.metrics import Metrics
+from bothways.model.errors import SettingsError
+from tests.integration.api.serving import SECONDS, MemoryRecords, client, exchange, serving
+
+
+class Slow:
+    """An application that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked.set()
+        await self.let.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def test_a_port_in_use_is_refused() -> None:
+    """Whoever listens there: another program, or another server of ours, which the kernel would let share the port."""
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingsError, match="cannot listen on"):
+        HttpServer(Slow(), "127.0.0.1", other.getsockname()[1]).claim()
+    async with serving(Slow()) as server:
+        with pytest.raises(SettingsError, match="Address already in use"):
+            HttpServer(Slow(), *server.address).claim()
+        with pytest.raises(SettingsError, match="Address already in use"):
+            await HttpServer(Slow(), *server.address).run()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
+    """With what to do about it."""
+    with pytest.raises(SettingsError, match="set another"):
+        HttpServer(Slow(), host, 0).claim()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1"])
+async def test_it_listens_where_it_is_told(host: str) -> None:
+    """Names, IPv4 and IPv6; port 0 becomes a port that can be asked for."""
+    app = create_app(metrics=Metrics(), health=dict)
+    server = HttpServer(app, host, 0)
+    port = server.address[1]
+    running = asyncio.create_task(server.run())
+    async with asyncio.timeout(SECONDS):
+        while server.ready() is not None:  # noqa: ASYNC110 - a state, not an event
+            await asyncio.sleep(0.005)
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"200 OK" in await reader.read()
+        writer.close()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_stop_answers_what_was_asked() -> None:
+    """On cancellation the address is free at once for the next; requests in work get their answer first."""
+    app = Slow()
+    server = HttpServer(app, "127.0.0.1", 0)
+    address = server.address
+    running = asyncio.create_task(server.run())
+    async with asyncio.timeout(SECONDS):
+        while server.ready() is not None:  # noqa: ASYNC110 - a state, not an event
+            await asyncio.sleep(0.005)
+        reader, writer = await asyncio.open_connection(*address)
+        idle_reader, idle_writer = await asyncio.open_connection(*address)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await app.asked.wait()
+        running.cancel()
+        assert await idle_reader.read() == b""
+        assert not running.done()
+        app.let.set()
+        assert (await reader.read()).endswith(b"\r\n\r\nok")
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        writer.close()
+        idle_writer.close()
+    assert server.ready() is not None
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*address)
+    again = HttpServer(app, *address)
+    again.claim()
+    again.release()
+
+
+async def test_it_can_run_again() -> None:
+    """A supervisor may start the same server again after its end."""
+    app = Slow()
+    app.let.set()
+    server = HttpServer(app, "127.0.0.1", 0)
+    for _ in range(3):
+        running = asyncio.create_task(server.run())
+        async with asyncio.timeout(SECONDS):
+            while server.ready() is not None:  # noqa: ASYNC110 - a state, not an event
+                await asyncio.sleep(0.005)
+            status, _, body = await exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (status, body) == (200, b"ok")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+async def test_a_head_that_does_not_come_ends_the_connection(sent: bytes) -> None:
+    """Clients that open connections and say nothing, or never finish, do not keep them."""
+    async with serving(create_app(metrics=Metrics(), health=dict), head_seconds=0.2) as server:
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(sent)
+        async with asyncio.timeout(SECONDS):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_body_that_does_not_come_is_given_up() -> None:
+    """408 after the time for a body, however slowly it drips; nothing is written; others are served meanwhile."""
+    records = MemoryRecords()
+    app = create_app(metrics=Metrics(), health=dict, records=records, limits=Limits(body_seconds=0.3))
+    async with serving(app) as server, client(server) as http:
+        reader, writer = await asyncio.open_connection(*server.address)
+        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        writer.write(head + b'Content-Length: 50\r\n\r\n{"na')
+        assert (await http.get("/healthz")).status_code == 200
+        async with asyncio.timeout(SECONDS):
+            assert b" 408 " in await reader.readline()
+        writer.close()
+    assert records.writes == 0
+
+
+async def test_a_body_without_a_length_has_the_same_limit() -> None:
+    """A chunked body is cut off at the limit, not at the memory's end."""
+    app = create_app(metrics=Metrics(), health=dict, records=MemoryRecords(), limits=Limits(body_bytes=1000))
+
+    async with serving(app) as server:
+        chunk = b"3e8\r\n" + b" " * 1000 + b"\r\n"
+        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        status, headers, _ = await exchange(server, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 3)
+    assert status == 413
+    assert headers["content-type"] == "application/problem+json"
+
+
+async def test_an_error_that_nobody_foresaw_tells_nothing() -> None:
+    """500 as a problem document without the error's text; the next request is served."""
+
+    class Broken(MemoryRecords):
+        async def delete(self, entity: str, key: str) -> str:
+            raise ZeroDivisionError("postgresql://app:password@host/db")
+
+    app = create_app(metrics=Metrics(), health=dict, records=Broken())
+    async with serving(app) as server, client(server) as http:
+        with capture_logs() as logs:
+            answer = await http.delete("/v1/records/customer/1")
+        assert [entry["event"] for entry in logs] == ["http.failed"]
+        assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+        assert "password" not in answer.text
+        assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_readiness_says_what_is_missing() -> None:
+    """200 when every role does its work, else 503 with each reason; alive either way."""
+    roles: dict[str, str | None] = {"deliver": "down: the key is refused", "capture": None}
+    async with serving(create_app(metrics=Metrics(), health=lambda: roles)) as server, client(server) as http:
+        waiting = await http.get("/readyz")
+        assert (waiting.status_code, waiting.json()["roles"]) == (503, roles)
+        assert (await http.get("/healthz")).status_code == 200
+        assert 'bothways_role_ready{role="deliver"} 0.0' in (await http.get("/metrics")).text
+        roles["deliver"] = None
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "roles": roles})
+
+
+async def test_the_reference_is_served() -> None:
+    """``/docs`` as a page that may load nothing, ``/openapi.json`` for programs."""
+    async with serving(create_app(metrics=Metrics(), health=dict)) as server, client(server) as http:
+        page = await http.get("/docs")
+        assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert (await http.get("/openapi.json")).json()["openapi"].startswith("3.")
