@@ -13,7 +13,6 @@ import signal
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -169,7 +168,8 @@ def _java(libraries: Path, folder: Path) -> list[str]:
 
 def _format(libraries: Path, properties: Path) -> None:
     """Kafka wants its storage named before the first start: by 22 characters of base64."""
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # 16 bytes of which the first are ours: with a random one in front, some names would look like an option.
+    cluster = base64.urlsafe_b64encode(b"bothways" + os.urandom(8)).decode().rstrip("=")
     command = [*_java(libraries, properties.parent), "kafka.tools.StorageTool", "format", "--standalone"]
     command += ["--ignore-formatted", "-t", cluster, "-c", str(properties)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

@@ -1,0 +1,188 @@
+"""Reading without a group. Every function blocks: they run in threads of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec is exported, and not declared so
+    AdminClient,
+    OffsetSpec,
+)
+
+from bothways.eventlog.kafka import options as settings
+from bothways.eventlog.kafka.errors import NO_TOPIC, Trouble, reason, translated
+from bothways.eventlog.kafka.records import delivered
+from bothways.model.errors import BothwaysError, Unavailable
+from bothways.ports import Delivered, Partition
+
+READING = "reading the log"
+
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # its author left it so
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # its author left it so
+
+_ANSWER_SECONDS = 10.0
+_AT_ONCE = 500
+_STEP_BACK = 8
+"""How much further to look back each time, where the end of a partition has no messages."""
+
+
+class Questions:
+    """Questions about topics and groups, by one admin client."""
+
+    def __init__(self, servers: str, options: Mapping[str, str]) -> None:
+        self._trouble = Trouble(READING)
+        try:
+            self._admin = AdminClient(
+                settings.asking(servers, options), error_cb=self._trouble.note, logger=settings.LOGGER
+            )
+        except KafkaException as error:
+            raise settings.unusable(error, options) from None
+
+    @property
+    def admin(self) -> AdminClient:
+        """The client itself."""
+        return self._admin
+
+    def failed(self, exception: KafkaException, doing: str) -> BothwaysError:
+        """Why it failed; a login that was refused shows as a time-out, and is known from elsewhere."""
+        self._admin.poll(0)
+        return self._trouble.take() or translated(reason(exception), doing)
+
+    def partitions(self) -> dict[str, int]:
+        """Topic → number of partitions, of those that have leaders for all."""
+        try:
+            topics = self._admin.list_topics(timeout=_ANSWER_SECONDS).topics
+        except KafkaException as error:
+            raise self.failed(error, READING) from None
+        return {
+            name: len(topic.partitions)
+            for name, topic in topics.items()
+            if topic.error is None and all(each.leader >= 0 for each in topic.partitions.values())
+        }
+
+    def present(self, topics: Sequence[str]) -> list[Partition]:
+        """The partitions of those topics that are there."""
+        counts = self.partitions()
+        return [(topic, number) for topic in topics for number in range(counts.get(topic, 0))]
+
+    def offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        """The oldest offset, or that of the message to come."""
+        wanted = {TopicPartition(*partition): spec for partition in partitions}
+        if not wanted:
+            return {}
+        found = {}
+        for place, answer in self._admin.list_offsets(wanted, request_timeout=_ANSWER_SECONDS).items():
+            try:
+                found[place.topic, place.partition] = answer.result(_ANSWER_SECONDS).offset
+            except KafkaException as error:
+                raise self.failed(error, READING) from None
+        return found
+
+    def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The group's next offsets, where it has committed any."""
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        if not wanted:
+            return {}
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        (answer,) = self._admin.list_consumer_group_offsets([request], request_timeout=_ANSWER_SECONDS).values()
+        try:
+            places = answer.result(_ANSWER_SECONDS).topic_partitions
+        except KafkaException as error:
+            if reason(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            raise self.failed(error, f"asking for the offsets of {group}") from None
+        return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
+
+
+class Follower:
+    """Reads partitions from given offsets on."""
+
+    def __init__(self, servers: str, options: Mapping[str, str]) -> None:
+        self._trouble = Trouble(READING)
+        try:
+            self._consumer = Consumer(settings.reading(servers, options, self._trouble.note))
+        except KafkaException as error:
+            raise settings.unusable(error, options) from None
+        self.ended: set[Partition] = set()
+        """Partitions that were read to their end since they were added."""
+
+    def add(self, positions: Mapping[Partition, int | None]) -> None:
+        """Read these, too, from the offset on or from the oldest message, or anew if they were read already."""
+        self.ended -= positions.keys()
+        known = {(each.topic, each.partition) for each in self._consumer.assignment()}
+        again = [TopicPartition(*partition) for partition in positions if partition in known]
+        if again:
+            self._consumer.incremental_unassign(again)
+        starts = [
+            TopicPartition(*partition, OFFSET_BEGINNING if offset is None else offset)
+            for partition, offset in positions.items()
+        ]
+        if starts:
+            self._consumer.incremental_assign(starts)
+
+    def take(self, timeout: float) -> list[Delivered]:
+        """What is there; waits so long for the first. Raises what is wrong with the brokers when they say nothing."""
+        first = self._consumer.poll(timeout)
+        if first is None:
+            trouble = self._trouble.take()
+            if trouble is not None:
+                raise trouble
+            return []
+        found = []
+        for record in [first, *self._consumer.consume(_AT_ONCE - 1, 0)]:
+            error = record.error()
+            if error is None:
+                found.append(delivered(record))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.ended.add((record.topic() or "", record.partition() or 0))
+            elif error.code() not in NO_TOPIC:
+                raise translated(error, READING)
+        return found
+
+    def close(self) -> None:
+        """Let go."""
+        self._consumer.close()
+
+
+def last_messages(questions: Questions, follower: Follower, topics: Sequence[str]) -> dict[Partition, Delivered]:
+    """The last message of each partition that has one.
+
+    It does not always lie just before the end: transactions leave marks there, and compaction leaves gaps. So look
+    further and further back until there is something.
+    """
+    partitions = questions.present(topics)
+    oldest = questions.offsets(partitions, EARLIEST)
+    ends = questions.offsets(partitions, LATEST)
+    wanted = {partition: 1 for partition in partitions if ends[partition] > oldest[partition]}
+    found: dict[Partition, Delivered] = {}
+    while wanted:
+        starts = {partition: max(oldest[partition], ends[partition] - back) for partition, back in wanted.items()}
+        found.update(_last_from(follower, starts))
+        wanted = {
+            partition: back * _STEP_BACK
+            for partition, back in wanted.items()
+            if partition not in found and ends[partition] - back > oldest[partition]
+        }
+    return found
+
+
+def _last_from(follower: Follower, starts: Mapping[Partition, int]) -> dict[Partition, Delivered]:
+    """The last message of each partition, of those from its start on."""
+    found = {}
+    silent = 0
+    follower.add(starts)
+    while not starts.keys() <= follower.ended:
+        messages = follower.take(1.0)
+        silent = 0 if messages else silent + 1
+        if silent > _ANSWER_SECONDS:
+            raise Unavailable(f"{READING}: Kafka does not answer", hint="check that the brokers can be reached")
+        found.update({(each.topic, each.partition): each for each in messages})
+    return {partition: message for partition, message in found.items() if partition in starts}

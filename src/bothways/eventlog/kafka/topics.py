@@ -1,0 +1,60 @@
+"""Making topics. Everything here blocks: it runs in a thread of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.cimpl import NewTopic
+
+from bothways.eventlog.kafka.errors import reason
+from bothways.eventlog.kafka.reading import Questions
+from bothways.model.errors import Unavailable
+from bothways.ports import Topic
+
+_ANSWER_SECONDS = 15.0
+
+
+def make_missing(questions: Questions, topics: Sequence[Topic]) -> dict[str, int]:
+    """Make the topics that are missing and wait until they can be written to; topic → number of its partitions."""
+    counts = questions.partitions()
+    missing = [topic for topic in topics if topic.name not in counts]
+    if missing:
+        _make(questions, missing)
+        counts = _wait_for(questions, {topic.name for topic in missing})
+    return counts
+
+
+def _make(questions: Questions, topics: Sequence[Topic]) -> None:
+    asked = [_described(topic) for topic in topics]
+    answers = questions.admin.create_topics(asked, request_timeout=_ANSWER_SECONDS, operation_timeout=_ANSWER_SECONDS)
+    for name, answer in answers.items():
+        try:
+            answer.result(_ANSWER_SECONDS)
+        except KafkaException as error:
+            if reason(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise questions.failed(error, f"making the topic {name}") from None
+
+
+def _described(topic: Topic) -> NewTopic:
+    """The number of replicas is the broker's default."""
+    if topic.compacted:
+        config = {"cleanup.policy": "compact"}
+    else:
+        retention = -1 if topic.retention_seconds is None else round(topic.retention_seconds * 1000)
+        config = {"cleanup.policy": "delete", "retention.ms": str(retention)}
+    return NewTopic(topic.name, topic.partitions, -1, config=config)
+
+
+def _wait_for(questions: Questions, names: set[str]) -> dict[str, int]:
+    """A new topic is not known everywhere at once."""
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while True:
+        counts = questions.partitions()
+        if names <= counts.keys():
+            return counts
+        if time.monotonic() > deadline:
+            missing = ", ".join(sorted(names - counts.keys()))
+            raise Unavailable(f"these topics have no leader yet: {missing}", hint="see the broker's log")
+        time.sleep(0.02)
