@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sqlalchemy import bindparam, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bothways.model.link import Attempt
 from bothways.model.outcome import Conflict, DeadLetter
 from bothways.state.documents import dump, dump_attempt, load_attempt
-from bothways.state.store import Upserts
+from bothways.state.store import Session, Upserts
 from bothways.state.tables import attempt as attempts
 from bothways.state.tables import conflict as conflicts
 from bothways.state.tables import dead_letter as letters
@@ -18,10 +17,10 @@ from bothways.state.tables import seen
 
 
 class StoredJournal:
-    """``ports.Journal`` on one connection's transaction. ``now`` gives unix seconds."""
+    """``ports.Journal`` inside one transaction. ``now`` gives unix seconds."""
 
-    def __init__(self, connection: AsyncConnection, upserts: Upserts, now: Callable[[], float]) -> None:
-        self._connection, self._upserts, self._now = connection, upserts, now
+    def __init__(self, session: Session, upserts: Upserts, now: Callable[[], float]) -> None:
+        self._session, self._upserts, self._now = session, upserts, now
 
     async def record_attempt(self, attempt: Attempt) -> None:
         values = {
@@ -32,21 +31,21 @@ class StoredJournal:
             "at": attempt.at,
             "document": dump_attempt(attempt),
         }
-        await self._connection.execute(self._upserts.insert_or_replace(attempts), values)
+        await self._session.execute(self._upserts.insert_or_replace(attempts), values)
 
     async def attempt(self, key: str) -> Attempt | None:
-        document = (await self._connection.execute(_ATTEMPT, {"p_key": key})).scalar_one_or_none()
+        document = (await self._session.execute(_ATTEMPT, {"p_key": key})).scalar_one_or_none()
         return None if document is None else load_attempt(document)
 
     async def see(self, system: str, event_id: str) -> bool:
         values = {"system": system, "event_id": event_id, "at": self._now()}
-        return (await self._connection.execute(self._upserts.insert_new(seen), values)).rowcount == 1
+        return (await self._session.execute(self._upserts.insert_new(seen), values)).rowcount == 1
 
     async def note(self, entry: Conflict | DeadLetter) -> None:
         if isinstance(entry, Conflict):
-            await self._connection.execute(_NOTE_CONFLICT, self._conflict(entry))
+            await self._session.execute(_NOTE_CONFLICT, self._conflict(entry))
         else:
-            await self._connection.execute(_NOTE_LETTER, self._letter(entry))
+            await self._session.execute(_NOTE_LETTER, self._letter(entry))
 
     def _conflict(self, entry: Conflict) -> dict[str, object]:
         return {

@@ -6,21 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Select, and_, bindparam, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bothways.model.link import Link
 from bothways.model.record import RecordId
 from bothways.state.documents import dump_link, load_link
-from bothways.state.store import Upserts
+from bothways.state.store import Session, Upserts
 from bothways.state.tables import link as table
 from bothways.state.tables import retired
 
 
 class StoredLinks:
-    """``ports.Links``, ``LinkIndex``, ``References`` and ``Overdue`` on one connection's transaction."""
+    """``ports.Links``, ``LinkIndex``, ``References`` and ``Overdue`` inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection, upserts: Upserts, new_id: Callable[[], str]) -> None:
-        self._connection, self._upserts, self._new_id = connection, upserts, new_id
+    def __init__(self, session: Session, upserts: Upserts, new_id: Callable[[], str]) -> None:
+        self._session, self._upserts, self._new_id = session, upserts, new_id
 
     async def claim(self, record: RecordId, system: str) -> Link:
         while True:
@@ -29,7 +28,7 @@ class StoredLinks:
                 return found
             made = Link(record, system, self._new_id())
             # Of two at once one inserts; the other waits here for the end of that transaction, then finds the link.
-            result = await self._connection.execute(self._upserts.insert_new(table), _columns(made))
+            result = await self._session.execute(self._upserts.insert_new(table), _columns(made))
             if result.rowcount == 1:
                 return made
 
@@ -38,11 +37,11 @@ class StoredLinks:
         return await self._locked(_BY_RECORD, names)
 
     async def save(self, link: Link) -> None:
-        await self._connection.execute(self._upserts.insert_or_replace(table), _columns(link))
+        await self._session.execute(self._upserts.insert_or_replace(table), _columns(link))
 
     async def remove(self, link: Link) -> None:
         names = {"p_system": link.system, "p_entity": link.record.entity, "p_key": link.record.key}
-        await self._connection.execute(_REMOVE, names)
+        await self._session.execute(_REMOVE, names)
 
     async def by_remote(self, system: str, entity: str, remote_id: str) -> Link | None:
         return await self._locked(_BY_REMOTE, {"p_system": system, "p_entity": entity, "p_remote_id": remote_id})
@@ -52,33 +51,33 @@ class StoredLinks:
 
     async def retire(self, system: str, entity: str, remote_id: str) -> None:
         values = {"system": system, "entity": entity, "remote_id": remote_id}
-        await self._connection.execute(self._upserts.insert_new(retired), values)
+        await self._session.execute(self._upserts.insert_new(retired), values)
 
     async def is_retired(self, system: str, entity: str, remote_id: str) -> bool:
         names = {"p_system": system, "p_entity": entity, "p_remote_id": remote_id}
-        return (await self._connection.execute(_IS_RETIRED, names)).first() is not None
+        return (await self._session.execute(_IS_RETIRED, names)).first() is not None
 
     async def remote_id(self, record: RecordId, system: str) -> str | None:
         names = {"p_system": system, "p_entity": record.entity, "p_key": record.key}
-        found: str | None = (await self._connection.execute(_REMOTE_ID, names)).scalar_one_or_none()
+        found: str | None = (await self._session.execute(_REMOTE_ID, names)).scalar_one_or_none()
         return found
 
     async def record(self, system: str, entity: str, remote_id: str) -> RecordId | None:
         names = {"p_system": system, "p_entity": entity, "p_remote_id": remote_id}
-        key = (await self._connection.execute(_RECORD, names)).scalar_one_or_none()
+        key = (await self._session.execute(_RECORD, names)).scalar_one_or_none()
         return None if key is None else RecordId(entity, key)
 
     async def take_overdue(self, now: float, limit: int, lease: float) -> Sequence[tuple[RecordId, str]]:
-        rows = (await self._connection.execute(_OVERDUE, {"p_now": now, "p_limit": limit})).all()
+        rows = (await self._session.execute(_OVERDUE, {"p_now": now, "p_limit": limit})).all()
         taken = [(RecordId(row.entity, row.key), row.system) for row in rows]
         if taken:
             moved = {"p_due": now + lease}
             names = [{"p_system": row.system, "p_entity": row.entity, "p_key": row.key, **moved} for row in rows]
-            await self._connection.execute(_POSTPONE, names)
+            await self._session.execute(_POSTPONE, names)
         return taken
 
     async def _locked(self, query: Select[Any], names: dict[str, Any]) -> Link | None:
-        row = (await self._connection.execute(query, names)).mappings().one_or_none()
+        row = (await self._session.execute(query, names)).mappings().one_or_none()
         return None if row is None else _link(row)
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bothways.model.errors import NoSuchRecord
 from bothways.model.outcome import Conflict, DeadLetter, Direction, Parked
 from bothways.model.record import RecordId
 from bothways.state.documents import load
+from bothways.state.store import Session
 from bothways.state.tables import conflict as conflicts
 from bothways.state.tables import dead_letter as letters
 from bothways.state.tables import link as links
@@ -72,8 +72,8 @@ class Counts:
 class Letters:
     """Dead letters."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def list(
         self, *, entity: str | None = None, system: str | None = None, before: int | None = None, limit: int = 100
@@ -94,12 +94,12 @@ class Letters:
 
     async def drop(self, ids: Sequence[int]) -> int:
         """Forget these; returns how many there were."""
-        return (await self._connection.execute(delete(letters).where(letters.c.id.in_(ids)))).rowcount
+        return (await self._session.execute(delete(letters).where(letters.c.id.in_(ids)))).rowcount
 
     async def mark_for_replay(self, ids: Sequence[int]) -> int:
         """Have these tried again by delivery; returns how many there were."""
         statement = update(letters).where(letters.c.id.in_(ids)).values(replay=True)
-        return (await self._connection.execute(statement)).rowcount
+        return (await self._session.execute(statement)).rowcount
 
     async def take_marked(self, limit: int) -> Sequence[KeptLetter]:
         """Letters that are to be tried again: taken out, so the caller parks or does the work in this transaction."""
@@ -115,17 +115,17 @@ class Letters:
 
     async def set_published(self, ids: Sequence[int]) -> None:
         """They lie on their topic."""
-        await self._connection.execute(update(letters).where(letters.c.id.in_(ids)).values(published=True))
+        await self._session.execute(update(letters).where(letters.c.id.in_(ids)).values(published=True))
 
     async def _kept(self, query: Select[Any]) -> Sequence[KeptLetter]:
-        return [_letter(row) for row in (await self._connection.execute(query)).mappings()]
+        return [_letter(row) for row in (await self._session.execute(query)).mappings()]
 
 
 class Conflicts:
     """Conflicts."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def list(
         self, *, record: RecordId | None = None, before: int | None = None, limit: int = 100
@@ -135,33 +135,33 @@ class Conflicts:
         query = query if before is None else query.where(conflicts.c.id < before)
         if record is not None:
             query = query.where(conflicts.c.entity == record.entity, conflicts.c.key == record.key)
-        return [_conflict(row) for row in (await self._connection.execute(query)).mappings()]
+        return [_conflict(row) for row in (await self._session.execute(query)).mappings()]
 
     async def get(self, conflict_id: int) -> KeptConflict:
         """One of them; raises ``NoSuchRecord``."""
         query = select(conflicts).where(conflicts.c.id == conflict_id)
-        row = (await self._connection.execute(query)).mappings().one_or_none()
+        row = (await self._session.execute(query)).mappings().one_or_none()
         if row is None:
             raise NoSuchRecord(f"there is no conflict {conflict_id}")
         return _conflict(row)
 
     async def drop(self, ids: Sequence[int]) -> int:
         """Forget these; returns how many there were."""
-        return (await self._connection.execute(delete(conflicts).where(conflicts.c.id.in_(ids)))).rowcount
+        return (await self._session.execute(delete(conflicts).where(conflicts.c.id.in_(ids)))).rowcount
 
 
 class People:
     """All that people look at."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self.letters = Letters(connection)
-        self.conflicts = Conflicts(connection)
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.letters = Letters(session)
+        self.conflicts = Conflicts(session)
 
     async def parked(self, limit: int = 100) -> Sequence[Parked]:
         """What waits, what is due first at the front."""
         query = select(waiting).order_by(waiting.c.due.is_(None), waiting.c.due, waiting.c.id).limit(limit)
-        return [parked_of(row) for row in (await self._connection.execute(query)).mappings()]
+        return [parked_of(row) for row in (await self._session.execute(query)).mappings()]
 
     async def unlinked(self, limit: int = 100) -> Sequence[tuple[RecordId, str]]:
         """(record, system) of links that have no remote object: creates under way, refused or waiting."""
@@ -171,7 +171,7 @@ class People:
             .order_by(links.c.system, links.c.entity, links.c.key)
             .limit(limit)
         )
-        return [(RecordId(row.entity, row.key), row.system) for row in await self._connection.execute(query)]
+        return [(RecordId(row.entity, row.key), row.system) for row in await self._session.execute(query)]
 
     async def counts(self) -> Counts:
         """What the state holds, in numbers. Counts all links: not for every second."""
@@ -185,7 +185,8 @@ class People:
         )
 
     async def _count(self, query: Select[int]) -> int:
-        return (await self._connection.execute(query)).scalar_one()
+        number: int = (await self._session.execute(query)).scalar_one()
+        return number
 
     async def _pairs(self) -> Sequence[PairCount]:
         live = links.c.deleted.is_(False) & links.c.remote_id.is_not(None)
@@ -193,15 +194,15 @@ class People:
             select(
                 links.c.entity,
                 links.c.system,
-                func.count(),
-                func.count().filter(live),
-                func.count().filter(links.c.deleted),
-                func.count().filter(links.c.due.is_not(None)),
+                func.count().label("links"),
+                func.count().filter(live).label("linked"),
+                func.count().filter(links.c.deleted).label("deleted"),
+                func.count().filter(links.c.due.is_not(None)).label("in_flight"),
             )
             .group_by(links.c.entity, links.c.system)
             .order_by(links.c.entity, links.c.system)
         )
-        return [PairCount(*row) for row in await self._connection.execute(query)]
+        return [PairCount(**row) for row in (await self._session.execute(query)).mappings()]
 
 
 def _letter(row: RowMapping) -> KeptLetter:

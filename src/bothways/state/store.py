@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, CursorResult, Executable, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Insert
 
@@ -25,11 +25,35 @@ class Upserts(Protocol):
         ...
 
 
+class Session(Protocol):
+    """One transaction, as the state's parts use it: SQLAlchemy's connection, or something around it."""
+
+    async def execute(self, statement: Executable, parameters: Any = None, /) -> CursorResult[Any]:
+        """Execute one statement, with one set of parameters or a list of them."""
+        ...
+
+
+class Watched:
+    """A session that remembers whether it wrote anything; locks are nothing written."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.wrote = False
+
+    async def execute(self, statement: Executable, parameters: Any = None, /) -> CursorResult[Any]:
+        self.wrote = self.wrote or bool(statement.is_dml)
+        return await self._connection.execute(statement, parameters)
+
+
 class Store(Protocol):
     """Where the state lives."""
 
     @property
     def upserts(self) -> Upserts: ...
+    @property
+    def clock(self) -> ColumnElement[float]:
+        """The database's clock in unix seconds, read when the expression is worked out."""
+        ...
 
     def session(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A READ COMMITTED transaction: commits at the end, rolls back when an exception leaves it.

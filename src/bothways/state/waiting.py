@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import RowMapping, bindparam, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bothways.model.outcome import Direction, Parked
 from bothways.model.values import Value
 from bothways.state.documents import dump, load
-from bothways.state.store import Upserts
+from bothways.state.store import Session, Upserts
 from bothways.state.tables import checkpoint
 from bothways.state.tables import parked as table
 
 
 class StoredWaiting:
-    """``ports.Waiting`` on one connection's transaction."""
+    """``ports.Waiting`` inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection, upserts: Upserts) -> None:
-        self._connection, self._upserts = connection, upserts
+    def __init__(self, session: Session, upserts: Upserts) -> None:
+        self._session, self._upserts = session, upserts
 
     async def park(self, parked: Parked) -> None:
         values = {
@@ -32,36 +31,36 @@ class StoredWaiting:
             "payload": parked.payload,
             "due": parked.due,
         }
-        await self._connection.execute(self._upserts.insert_or_replace(table), values)
+        await self._session.execute(self._upserts.insert_or_replace(table), values)
 
     async def wake(self, name: str) -> None:
-        await self._connection.execute(_WAKE, {"p_name": name})
+        await self._session.execute(_WAKE, {"p_name": name})
 
     async def take_due(self, now: float, limit: int, lease: float) -> Sequence[Parked]:
-        rows = (await self._connection.execute(_DUE, {"p_now": now, "p_limit": limit})).mappings().all()
+        rows = (await self._session.execute(_DUE, {"p_now": now, "p_limit": limit})).mappings().all()
         taken = [parked_of(row) for row in rows]
         if taken:
             names = {"p_ids": [each.id for each in taken], "p_due": now + lease}
-            await self._connection.execute(_POSTPONE, names)
+            await self._session.execute(_POSTPONE, names)
         return taken
 
     async def unpark(self, parked_id: str) -> None:
-        await self._connection.execute(_REMOVE, {"p_id": parked_id})
+        await self._session.execute(_REMOVE, {"p_id": parked_id})
 
 
 class StoredCheckpoints:
-    """``ports.Checkpoints`` on one connection's transaction."""
+    """``ports.Checkpoints`` inside one transaction."""
 
-    def __init__(self, connection: AsyncConnection, upserts: Upserts) -> None:
-        self._connection, self._upserts = connection, upserts
+    def __init__(self, session: Session, upserts: Upserts) -> None:
+        self._session, self._upserts = session, upserts
 
     async def load(self, name: str) -> Value:
-        text = (await self._connection.execute(_LOAD, {"p_name": name})).scalar_one_or_none()
+        text = (await self._session.execute(_LOAD, {"p_name": name})).scalar_one_or_none()
         return None if text is None else load(text)
 
     async def store(self, name: str, value: Value) -> None:
         values = {"name": name, "value": dump(value)}
-        await self._connection.execute(self._upserts.insert_or_replace(checkpoint), values)
+        await self._session.execute(self._upserts.insert_or_replace(checkpoint), values)
 
 
 def parked_of(row: RowMapping) -> Parked:

@@ -17,6 +17,7 @@ from bothways.state.journal import StoredJournal
 from bothways.state.links import StoredLinks
 from bothways.state.people import People
 from bothways.state.schema import installation, require_current
+from bothways.state.store import Watched
 from bothways.state.waiting import StoredCheckpoints, StoredWaiting
 from bothways.sync.mapping import TableMap
 
@@ -41,25 +42,31 @@ class PostgresTransaction:
         new_id: Callable[[], str],
         now: Callable[[], float],
     ) -> None:
+        session = Watched(connection)
         self.rows = self.search = PostgresRows(driver, tables)
-        self.links = self.index = self.references = self.overdue = StoredLinks(connection, store.upserts, new_id)
-        self.journal = StoredJournal(connection, store.upserts, now)
-        self.waiting = StoredWaiting(connection, store.upserts)
-        self.checkpoints = StoredCheckpoints(connection, store.upserts)
-        self.people = People(connection)
+        self.links = self.index = self.references = self.overdue = StoredLinks(session, store.upserts, new_id)
+        self.journal = StoredJournal(session, store.upserts, now)
+        self.waiting = StoredWaiting(session, store.upserts)
+        self.checkpoints = StoredCheckpoints(session, store.upserts)
+        self.people = People(session)
+        self._session = session
         self._driver = driver
         self._origin: tuple[str, str] | None = None
 
     async def mark(self, origin: str, cause: str) -> None:
         self._origin = (origin, cause)
 
-    async def emit_mark(self) -> None:
-        """Write the mark into the WAL, if there is anything that it could be about; just before the commit."""
-        if self._origin is None or not self.rows.wrote:
-            return
-        origin, cause = self._origin
-        content = json.dumps({"origin": origin, "cause": cause}, separators=(",", ":"))
-        await self._driver.execute(_EMIT, [MARKER_PREFIX, content])
+    async def finish(self) -> None:
+        """Just before the commit: write the mark into the WAL, if there is anything that it could be about.
+
+        A transaction that only looked, with locks, is rolled back: its commit would wait for the disk, for nothing.
+        """
+        if not self.rows.wrote and not self._session.wrote:
+            await self._driver.rollback()
+        elif self.rows.wrote and self._origin is not None:
+            origin, cause = self._origin
+            content = json.dumps({"origin": origin, "cause": cause}, separators=(",", ":"))
+            await self._driver.execute(_EMIT, [MARKER_PREFIX, content])
 
 
 class PostgresCatalogue:
@@ -104,7 +111,7 @@ class PostgresCatalogue:
                 driver = await driver_of(connection)
                 transaction = PostgresTransaction(connection, driver, self.store, self.tables, self._new_id, self.now)
                 yield transaction
-                await transaction.emit_mark()
+                await transaction.finish()
         except (MappingBroken, Busy):
             self.tables.forget()
             raise

@@ -1,7 +1,5 @@
 """What a server and its tables must be like; each refusal names the statement that mends it."""
 
-
-
 from __future__ import annotations
 
 from collections.abc import Collection

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Double, Table, cast, extract, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.dml import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -40,7 +41,8 @@ class PostgresUpserts:
 
     @cache  # noqa: B019 - one instance per process, and the tables are few
     def insert_new(self, table: Table) -> Insert:
-        return insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+        statement = insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+        return statement.execution_options(preserve_rowcount=True)
 
     @cache  # noqa: B019 - as above
     def insert_or_replace(self, table: Table) -> Insert:
@@ -55,6 +57,7 @@ class PostgresStore:
     def __init__(self, url: str, limits: Limits) -> None:
         self._url, self._limits = url, limits
         self.upserts = PostgresUpserts()
+        self.clock: ColumnElement[float] = cast(extract("epoch", func.clock_timestamp()), Double)
         self._engine: AsyncEngine = create_async_engine(
             "postgresql+psycopg://",
             async_creator=self._connect,
@@ -109,7 +112,7 @@ class PostgresStore:
 async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
     """The driver's own connection."""
     raw = await connection.get_raw_connection()
-    return cast(psycopg.AsyncConnection[Any], raw.driver_connection)
+    return typing.cast(psycopg.AsyncConnection[Any], raw.driver_connection)
 
 
 async def _commit(connection: AsyncConnection) -> None:
@@ -117,7 +120,8 @@ async def _commit(connection: AsyncConnection) -> None:
     if driver.info.transaction_status is TransactionStatus.INERROR:
         # The server would answer COMMIT by rolling back, without an error.
         raise Busy("an error inside the transaction was not passed on; nothing of it was committed")
-    await connection.commit()
+    # Not by SQLAlchemy, which knows of no transaction where only the driver was used.
+    await driver.commit()
 
 
 async def _discard_if_broken(connection: AsyncConnection) -> None:
