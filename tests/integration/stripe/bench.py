@@ -48,9 +48,9 @@ class StripeBench(Bench):
     async def now(self) -> float:
         return self.sandbox.clock.now()
 
-    def fault(self, fault: Fault, times: int = 1, method: str = "*") -> None:
+    def fault(self, fault: Fault, times: int = 1, method: str = "*", status: int = 0) -> None:
         """The next requests go wrong."""
-        self.sandbox.faults.add(Rule(fault, path="/v1/*", times=times, method=method))
+        self.sandbox.faults.add(Rule(fault, path="/v1/*", times=times, method=method, status=status))
 
     def requests(self, status: int | None = None) -> int:
         """How many requests were answered, with this status if one is named."""

@@ -9,12 +9,12 @@ import pytest
 from bothways.connectors.stripe.client import Transport
 from bothways.connectors.stripe.pace import LocalPace
 from bothways.connectors.stripe.remote import StripeRemote
-from bothways.model.errors import CallRefused, Forbidden, RateLimited, Unavailable
+from bothways.model.errors import CallRefused, FateUnknown, Forbidden, RateLimited, SettingsError, Unavailable
 from bothways.model.link import Call
 from bothways.model.values import Values
 from bothways.sandbox.stripe import Fault, Settings, free_port
 from bothways.sync.mapping import lookup
-from tests.integration.stripe.bench import ProductBench, StripeBench, bench_on, until
+from tests.integration.stripe.bench import API_KEY, ProductBench, StripeBench, bench_on, until
 
 CUSTOMER: Values = {
     "name": "Ada Lovelace",
@@ -164,6 +164,31 @@ async def test_the_rest_of_shipping_goes_along(bench: StripeBench) -> None:
     assert answer.object.document["shipping"] is None
 
 
+async def test_a_whole_hash_that_others_changed_meanwhile_has_a_fate(bench: StripeBench) -> None:
+    """The repeated call's body is another by then: Stripe says nothing, its events do."""
+    made = await bench.make({"shipping.name": "Ada", "shipping.address.line1": "2 Low St"})
+    attempt = bench.attempt(Call.UPDATE, made, {"shipping.phone": "2"})
+    bench.fault(Fault.DROP_AFTER, method="POST")
+    with pytest.raises(Unavailable):
+        await bench.remote.call(attempt)
+    await bench.edit(made, {"shipping.name": "Grace", "shipping.address.line1": "2 Low St", "shipping.phone": "2"})
+    with pytest.raises(FateUnknown):
+        await bench.remote.call(attempt)
+    fate = await bench.remote.fate(attempt)
+    assert fate is not None
+    assert lookup(fate.document, "shipping.phone") == "2"
+    assert lookup(fate.document, "shipping.name") == "Ada"
+
+
+async def test_the_account_is_told_unless_the_key_may_not_see_it(bench: StripeBench) -> None:
+    """A restricted key may lack the permission: no error."""
+    account = await bench.stripe.account()
+    assert account is not None
+    assert account.startswith("acct_")
+    bench.fault(Fault.UNAVAILABLE, status=403)
+    assert await bench.stripe.account() is None
+
+
 async def test_a_call_under_way_is_waited_for(bench: StripeBench) -> None:
     """The same key while the first call runs: neither a second object nor a lost one."""
     bench.fault(Fault.SLOW)
@@ -227,16 +252,20 @@ async def test_nobody_there_is_unavailable() -> None:
         await remote.close()
 
 
-async def test_a_refused_key_pauses_and_is_not_told(bench: StripeBench) -> None:
-    """The sandbox takes test keys only."""
-    remote = StripeRemote("stripe", "sk_live_hidden", bench.url, LocalPace(1000), "here")
-    try:
-        with pytest.raises(Forbidden) as refused:
-            await remote.fetch("customer", "cus_1")
-        assert "hidden" not in str(refused.value)
-        assert refused.value.hint
-    finally:
-        await remote.close()
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_pauses_the_system(bench: StripeBench, status: int) -> None:
+    """No record is to blame, and the hint says what to do."""
+    bench.fault(Fault.UNAVAILABLE, status=status)
+    with pytest.raises(Forbidden) as refused:
+        await bench.remote.fetch("customer", "cus_1")
+    assert refused.value.hint
+    assert API_KEY not in str(refused.value)
+
+
+async def test_a_live_key_is_not_sent_in_the_clear(bench: StripeBench) -> None:
+    """Whoever listens could empty the account."""
+    with pytest.raises(SettingsError, match="plain http"):
+        StripeRemote("stripe", "sk_live_hidden", bench.url, LocalPace(1000), "here")
 
 
 async def test_a_record_of_the_other_mode_is_refused(bench: StripeBench) -> None:

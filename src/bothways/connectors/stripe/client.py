@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 import stripe
 
-from bothways.connectors.stripe.failures import read_failure, translate, transport_error
+from bothways.connectors.stripe.failures import Failure, read_failure, translate, transport_error
 from bothways.connectors.stripe.fields import ObjectType
 from bothways.connectors.stripe.params import Params
 from bothways.model.errors import CallRefused, Forbidden, SettingsError, Unavailable
@@ -39,6 +39,28 @@ class Reply:
     window: Window
     replayed: bool
     request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request that was answered, one way or the other."""
+
+    document: Mapping[str, Value] | None
+    failure: Failure | None
+    headers: Mapping[str, str]
+    began: float
+
+    def reply(self) -> Reply:
+        """With the window, which is told by the remote's own clock: ours says only how long the call took."""
+        took = time.monotonic() - self.began
+        try:
+            high = int(parsedate_to_datetime(self.headers.get("date") or "").timestamp())
+        except (ValueError, IndexError, TypeError):
+            hint = "a proxy between here and Stripe must leave headers alone"
+            raise Unavailable("Stripe's answer has no Date", hint=hint) from None
+        window = Window(high - math.ceil(took) - 1, high)
+        replayed = self.headers.get("idempotent-replayed") == "true"
+        return Reply(self.document, window, replayed, self.headers.get("request-id"))
 
 
 def is_live(api_key: str) -> bool:
@@ -90,6 +112,8 @@ class StripeApi:
 
     def __init__(self, api_key: str, api_base: str, pace: Pace, transport: Transport | None = None) -> None:
         self.livemode = is_live(api_key)
+        if self.livemode and not api_base.startswith("https://"):
+            raise SettingsError("a live key is not sent over plain http", hint="write api_base with https://")
         self._pace = pace
         self._transport = transport or Transport()
         stripe.enable_telemetry = False  # the SDK would write a file into the user's home and report every call's time
@@ -120,43 +144,45 @@ class StripeApi:
 
         Errors as in ``ports.Remote``. Where the path names ``one`` object, one that is not there is a reply.
         """
+        sent = await self._send(method, path, params or {}, key)
+        failure = sent.failure
+        if failure is None:
+            return sent.reply()
+        if one and described is not None and failure.is_missing(described.name) and not failure.of_other_mode:
+            return sent.reply()
+        raise translate(failure, keyed=key is not None, described=described, patch=patch)
+
+    async def account(self) -> str | None:
+        """The id of the key's account; None where a restricted key may not read it."""
+        sent = await self._send("get", "/v1/account", {}, None)
+        if sent.failure is not None and sent.failure.status not in (403, 404):
+            raise translate(sent.failure, keyed=False)
+        found = sent.document.get("id") if sent.document is not None else None
+        return found if isinstance(found, str) else None
+
+    async def _send(self, method: str, path: str, params: Params, key: str | None) -> _Sent:
         await self._pace.turn()
         options = {"idempotency_key": key} if key is not None else {}
         began = time.monotonic()
         try:
-            answer = await self._client.raw_request_async(method, path, **(params or {}), **options)
+            answer = await self._client.raw_request_async(method, path, **params, **options)
         except stripe.StripeError as error:
             failure = read_failure(error)
             if failure is None:
                 raise transport_error(error) from None
-            if one and described is not None and failure.is_missing(described.name) and not failure.of_other_mode:
-                return _reply(None, failure.headers, began)
             if failure.asks_for_fewer_calls:
                 await self._pace.slow_down(failure.retry_after)
-            raise translate(failure, keyed=key is not None, described=described, patch=patch) from None
+            return _Sent(None, failure, failure.headers, began)
         except ValueError as error:
             raise CallRefused(f"the request cannot be made: {error}") from None
         if not isinstance(answer.data, Mapping):
             raise Unavailable("Stripe's answer is no JSON object")
         document = cast("Mapping[str, Value]", answer.data)
         self.check_mode(document)
-        return _reply(document, answer.headers, began)
+        return _Sent(document, None, answer.headers, began)
 
     def check_mode(self, document: Mapping[str, Value]) -> None:
         """Live and test records are never mixed. Raises ``Forbidden``."""
         if document.get("livemode", self.livemode) is not self.livemode:
             mine, other = ("live", "test") if self.livemode else ("test", "live")
             raise Forbidden(f"Stripe showed a record of {other} mode to a key of {mine} mode")
-
-
-def _reply(document: Mapping[str, Value] | None, headers: Mapping[str, str], began: float) -> Reply:
-    """The window is told by the remote's own clock: our clock gives only the length of time that the call took."""
-    try:
-        high = int(parsedate_to_datetime(headers.get("date") or "").timestamp())
-    except (ValueError, IndexError, TypeError):
-        raise Unavailable(
-            "Stripe's answer has no Date", hint="a proxy between here and Stripe must leave headers alone"
-        ) from None
-    low = high - math.ceil(time.monotonic() - began) - 1
-    replayed = headers.get("idempotent-replayed") == "true"
-    return Reply(document, Window(low, high), replayed, headers.get("request-id"))

@@ -8,7 +8,7 @@ import math
 _USED = 0.995
 """Of the rate: what is left over makes up for clocks that run unevenly."""
 
-_CREDIT_SECONDS = 0.2
+CREDIT_SECONDS = 0.4
 """Turns that time has passed over are made up for if they are no older; Stripe's own bucket holds more than that."""
 
 _PAUSE_SECONDS = 1.0
@@ -48,7 +48,7 @@ class LocalPace:
                     break
                 await asyncio.sleep(wait)  # then look again: it may have been put off meanwhile
             distance = 1 / self.rate
-            self._next = max(self._next, loop.time() - _CREDIT_SECONDS) + distance
+            self._next = max(self._next, loop.time() - CREDIT_SECONDS) + distance
 
     async def slow_down(self, retry_after: float | None) -> None:
         now = asyncio.get_running_loop().time()

@@ -67,6 +67,13 @@ class StripeRemote:
         """Let the connections go."""
         await self.api.close()
 
+    async def account(self) -> str | None:
+        """The id of the account that the key belongs to; None where a restricted key may not read it.
+
+        In another account none of the records would be there, as if all had been deleted.
+        """
+        return await self.api.account()
+
     async def call(self, attempt: Attempt) -> Answer:
         described = object_type(attempt.object)
         if attempt.call is Call.CREATE:
