@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -260,6 +261,17 @@ async def test_a_refused_key_pauses_the_system(bench: StripeBench, status: int) 
         await bench.remote.fetch("customer", "cus_1")
     assert refused.value.hint
     assert API_KEY not in str(refused.value)
+
+
+async def test_nothing_of_a_record_is_logged(bench: StripeBench, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the SDK nor the HTTP client says what they send, however much is logged."""
+    with caplog.at_level(logging.DEBUG):
+        await bench.make({"email": "ada@example.com"})
+        await bench.remote.match("customer", {"email": "ada@example.com"})
+        with pytest.raises(CallRefused):
+            await bench.remote.call(bench.attempt(Call.CREATE, patch={"email": "hidden"}))
+    assert "ada" not in caplog.text
+    assert "hidden" not in caplog.text
 
 
 async def test_a_live_key_is_not_sent_in_the_clear(bench: StripeBench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
@@ -117,6 +118,8 @@ class StripeApi:
         self._pace = pace
         self._transport = transport or Transport()
         stripe.enable_telemetry = False  # the SDK would write a file into the user's home and report every call's time
+        for talkative in ("stripe", "httpx"):  # they log addresses with what is searched by, and what is written
+            logging.getLogger(talkative).setLevel(logging.WARNING)
         self._client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base.rstrip("/")},
