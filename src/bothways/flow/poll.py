@@ -30,9 +30,9 @@ _log = structlog.get_logger(__name__)
 def checkpoint(system: str) -> str:
     """The checkpoint that holds how far a system's events were read: ``{"created": …, "polled": …}``.
 
-    ``created``: the time of the newest event that is on the log, by the remote's clock. It begins at our time, which may
-    be ahead of the remote's by the overlap, and moves with events only. ``polled``: when it was last looked at, by our
-    clock.
+    ``created``: the time of the newest event that is on the log, by the remote's clock. It begins at our time, which
+    may be ahead of the remote's by the overlap, and moves with events only. ``polled``: when it was last looked at, by
+    our clock.
     """
     return f"poll:{system}"
 
