@@ -1,0 +1,221 @@
+"""One connection's stream: read, append, acknowledge, until it is lost or capture is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import psycopg
+
+from bothways.connectors.postgres import pgoutput
+from bothways.connectors.postgres.envelope import Appendable
+from bothways.connectors.postgres.progress import Progress
+from bothways.connectors.postgres.resume import Resume
+from bothways.connectors.postgres.stream import Frames, Stream, wait
+from bothways.connectors.postgres.transactions import Transactions
+from bothways.ports import Appender, Message
+
+ACKNOWLEDGE_SECONDS = 0.2
+"""What the log has is acknowledged so often, at most."""
+NAP_SECONDS = 0.001
+NAP_FROM_BYTES, NAP_BELOW_BYTES = 4_096, 64 * 1024
+"""A stream that brings so much at a time is busy. Then a short sleep lets more come together: the server sends every
+row by itself and wakes us up for each as long as we wait for it, which halves what it can send."""
+FLUSH_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Metrics:
+    """What capture has done since it was made, and how far behind it is."""
+
+    rows: int = 0
+    """Changes of mapped tables that were read, those that the log has already included."""
+    messages: int = 0
+    """Appended to the log."""
+    value_bytes: int = 0
+    skipped: int = 0
+    """Messages that the log had already."""
+    reconnects: int = 0
+    acknowledged_lsn: int = 0
+    lag_bytes: int = 0
+    """WAL between what the server last named and what was acknowledged."""
+    lag_seconds: float = 0.0
+    """By the server's clock, between the commit of the transaction read last and its sending; 0 when all is read."""
+
+
+@runtime_checkable
+class BatchAppender(Protocol):
+    """An appender that takes many messages at once, without an object for each."""
+
+    def append_many(self, messages: Sequence[Appendable]) -> int:
+        """As ``append`` for each (topic, key, value, headers) in turn; returns the last one's number."""
+        ...
+
+
+class Sink:
+    """The appender, and how far it is."""
+
+    def __init__(self, appender: Appender, metrics: Metrics) -> None:
+        self._appender = appender
+        self._append_many = appender.append_many if isinstance(appender, BatchAppender) else self._append_each
+        self.metrics = metrics
+        self.number = 0
+        """Of the last message appended."""
+
+    def append(self, messages: Sequence[Appendable]) -> None:
+        """Append in order; blocks while the log's buffer is full."""
+        if messages:
+            self.number = self._append_many(messages)
+            self.metrics.messages += len(messages)
+            self.metrics.value_bytes += sum([len(value) for _, _, value, _ in messages if value is not None])
+
+    def durable(self) -> int:
+        """The number up to which everything lies on the log."""
+        return self._appender.durable()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything does, at most so long; whether it does."""
+        return self._appender.flush(seconds) >= self.number
+
+    def close(self) -> None:
+        """Let go of the appender."""
+        self._appender.close()
+
+    def _append_each(self, messages: Sequence[Appendable]) -> int:
+        number = self.number
+        for topic, key, value, headers in messages:
+            number = self._appender.append(Message(topic, key, value, tuple(headers)))
+        return number
+
+
+class Control:
+    """What the thread and the event loop know of each other."""
+
+    def __init__(self) -> None:
+        self.state: str | None = "connecting"
+        """None while the stream is read, else why it is not."""
+        self.stopping = threading.Event()
+        self.status_seconds = 10.0
+        self.confirmed_lsn = 0
+        self.stream: Stream | None = None
+        self._wake, self._woken = socket.socketpair()
+
+    def started(self, stream: Stream, confirmed_lsn: int, status_seconds: float) -> None:
+        """The server streams."""
+        self.confirmed_lsn, self.status_seconds, self.stream = confirmed_lsn, status_seconds, stream
+
+    def repeat_status(self) -> None:
+        """By any thread: acknowledge once more what was acknowledged last, so that the server knows that we live."""
+        stream = self.stream
+        if stream is not None:
+            with contextlib.suppress(OSError, psycopg.Error):  # the thread that reads will find out, too
+                stream.send(pgoutput.status(self.confirmed_lsn, time.time_ns() // 1000))
+
+    def stop(self) -> None:
+        """From the event loop: come to an end."""
+        self.stopping.set()
+        self._wake.send(b"!")
+
+    def wait(self, stream: Stream, seconds: float) -> None:
+        """Until the stream has something, or ``stop``."""
+        wait(stream.fileno(), seconds, self._woken.fileno())
+
+    def close(self) -> None:
+        """The role has ended."""
+        self._wake.close()
+
+
+class Session:
+    """Reads one stream. A lost connection raises ``psycopg.Error`` or ``OSError``; what the log raises goes through."""
+
+    def __init__(
+        self, control: Control, transactions: Transactions, progress: Progress, resume: Resume, sink: Sink
+    ) -> None:
+        assert control.stream is not None
+        self._control = control
+        self._stream = control.stream
+        self._transactions = transactions
+        self._progress = progress
+        self._resume = resume
+        self._sink = sink
+        self._metrics = sink.metrics
+        self._frames = Frames()
+        self._server_lsn = 0
+        self._sent_at = self._look_at = 0.0
+
+    def run(self) -> None:
+        """Until told to stop: then what was read is flushed and acknowledged."""
+        try:
+            self._control.state = None
+            while not self._control.stopping.is_set():
+                data = self._stream.receive()
+                if data:
+                    self._take_in(data)
+                self._acknowledge(time.monotonic())
+                if not data:
+                    self._control.wait(self._stream, self._idle_seconds())
+                elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
+                    time.sleep(NAP_SECONDS)
+            self._sink.flush(FLUSH_SECONDS)
+            self._look_at = 0.0
+            self._acknowledge(time.monotonic())
+        finally:
+            self._control.stream = None
+            self._stream.close()
+
+    def _take_in(self, data: bytes) -> None:
+        whole = self._frames.add(data)
+        if whole is None:
+            return
+        transactions, before = self._transactions, self._transactions.rows
+        try:
+            used = transactions.read(whole)
+        finally:  # a relation that broke its mapping: what came before it is good
+            self._metrics.rows += transactions.rows - before
+            self._append_taken()
+        self._frames.keep(whole[used:])
+        alive, transactions.keep_alive = transactions.keep_alive, None
+        if alive is not None:
+            self._kept_alive(alive)
+
+    def _append_taken(self) -> None:
+        taken = self._transactions.take()
+        messages = taken.messages
+        if not self._resume.over:
+            messages = self._resume.new_of(messages)
+            self._metrics.skipped += len(taken.messages) - len(messages)
+        self._sink.append(messages)
+        if taken.end_lsn is not None:
+            self._progress.reached(self._sink.number, taken.end_lsn)
+            self._server_lsn = max(self._server_lsn, taken.end_lsn)
+            self._metrics.lag_seconds = self._transactions.commit_lag_seconds
+
+    def _kept_alive(self, alive: pgoutput.KeepAlive) -> None:
+        self._server_lsn = max(self._server_lsn, alive.wal_end)
+        if not self._transactions.in_transaction:
+            self._progress.reached(self._sink.number, alive.wal_end)
+            self._metrics.lag_seconds = 0.0
+        if alive.wants_reply:
+            self._sent_at = self._look_at = 0.0
+
+    def _acknowledge(self, now: float) -> None:
+        """Tell the server what the log has: now and then, when it asks, and as a sign of life."""
+        if now < self._look_at:
+            return
+        control, progress = self._control, self._progress
+        progress.settle(self._sink.durable())
+        if progress.confirmed_lsn > control.confirmed_lsn or now - self._sent_at >= control.status_seconds:
+            control.confirmed_lsn = progress.confirmed_lsn
+            control.repeat_status()
+            self._sent_at = now
+        self._metrics.acknowledged_lsn = progress.confirmed_lsn
+        self._metrics.lag_bytes = max(0, self._server_lsn - progress.confirmed_lsn)
+        self._look_at = now + ACKNOWLEDGE_SECONDS
+
+    def _idle_seconds(self) -> float:
+        return ACKNOWLEDGE_SECONDS if self._progress.waits else self._control.status_seconds

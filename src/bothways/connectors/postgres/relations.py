@@ -1,0 +1,149 @@
+"""The relations that the stream names, matched with the mapped tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from bothways.connectors.postgres.encode import Shape, ShapeColumn
+from bothways.connectors.postgres.envelope import Place, Table
+from bothways.connectors.postgres.fragments import fragment
+from bothways.connectors.postgres.pgoutput import Relation
+from bothways.connectors.postgres.tables import TableDescription, describe
+from bothways.connectors.postgres.values import ValueType
+from bothways.model.errors import MappingBroken
+from bothways.sync.mapping import TableMap
+
+
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """A type's base (of a domain) and its elements' type (of an array; else 0)."""
+
+    base: int
+    element: int
+
+
+class Relations:
+    """Knows by its name which relation is whose table. One per connection of capture; its calls are made one by one."""
+
+    def __init__(self, url: str, tables: Sequence[TableMap], publication: str, name: str, database: str) -> None:
+        self._url = url
+        self._maps = tables
+        self._publication = publication
+        self._name = name
+        self._database = database
+        self._found: dict[tuple[str, str], TableMap] = {}
+        self._oids: dict[int, tuple[str, str]] = {}
+
+    async def open(self) -> None:
+        """Find the mapped tables. Raises ``MappingBroken`` for one that is gone or not published."""
+        async with await self._connect() as connection:
+            cursor = await connection.execute(_PUBLISHED, [self._publication])
+            published = set(await cursor.fetchall())
+            for table in self._maps:
+                described = await _described(connection, table)
+                if (described.schema, described.name) not in published:
+                    raise MappingBroken(
+                        f"the table {described.sql_name} is not in the publication {self._publication}:"
+                        " its changes would not be seen",
+                        hint="run `bothways setup`, which adds it, then `bothways backfill`",
+                    )
+                self._found[described.schema, described.name] = table
+
+    async def table_for(self, relation: Relation) -> Table | None:
+        """The table as the stream will show it; None for one that is not mapped.
+
+        Raises ``MappingBroken`` where the relation has lost its name, or a mapped column.
+        """
+        named = (relation.schema, relation.name)
+        table = self._found.get(named)
+        if table is None:
+            if relation.oid in self._oids:
+                before = self._oids[relation.oid]
+                raise MappingBroken(
+                    f"the table {'.'.join(before)} of the entity {self._found[before].entity!r} was renamed to"
+                    f" {'.'.join(named)}",
+                    hint="rename it back, or name the new one in the settings and run `bothways setup`",
+                )
+            return None
+        self._oids[relation.oid] = named
+        async with await self._connect() as connection:
+            described = await _described(connection, table)
+            _check_columns(table, relation, described)
+            types = await _types(connection, sorted({column.type for column in relation.columns}))
+        columns = tuple(
+            ShapeColumn(column.name, fragment(types[column.type].base, _value_type(types[column.type])))
+            for column in relation.columns
+        )
+        place = Place(self._name, self._database, relation.schema, relation.name)
+        return Table(table.topic, place, Shape(columns, _key(relation, described)))
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=10)
+
+
+async def _described(connection: psycopg.AsyncConnection[Any], table: TableMap) -> TableDescription:
+    described = await describe(connection, table)
+    if described is None:
+        raise MappingBroken(
+            f"the table {table.table}, which the entity {table.entity!r} maps, is gone",
+            hint="put it back, or take the entity out of the settings and run `bothways setup`",
+        )
+    if not described.key:
+        raise MappingBroken(
+            f"the table {described.sql_name} of the entity {table.entity!r} has no primary key",
+            hint=f"ALTER TABLE {described.sql_name} ADD PRIMARY KEY (…);",
+        )
+    return described
+
+
+def _check_columns(table: TableMap, relation: Relation, described: TableDescription) -> None:
+    """A mapped column may be missing in the stream as it was before the column was added, or be generated."""
+    streamed = {column.name for column in relation.columns}
+    for name in sorted(table.columns - streamed):
+        described.column(name)
+
+
+def _key(relation: Relation, described: TableDescription) -> tuple[int, ...]:
+    """Where the primary key's columns are in the stream's rows, in the key's order."""
+    place = {column.name: n for n, column in enumerate(relation.columns)}
+    if all(name in place for name in described.key):
+        return tuple(place[name] for name in described.key)
+    # The stream shows a time before (or after) a key column was renamed: the same columns under other names, in the
+    # table's order.
+    flagged = [n for n, column in enumerate(relation.columns) if column.identifies]
+    if relation.identity != "d" or len(flagged) != len(described.key):
+        raise MappingBroken(
+            f"the rows of {described.sql_name} come without the primary key ({', '.join(described.key)})",
+            hint=f"ALTER TABLE {described.sql_name} REPLICA IDENTITY DEFAULT;",
+        )
+    in_table_order = sorted(described.key, key=list(described.columns).index)
+    return tuple(flagged[in_table_order.index(name)] for name in described.key)
+
+
+def _value_type(types: _Types) -> ValueType:
+    return ValueType.of(types.base, types.element)
+
+
+async def _types(connection: psycopg.AsyncConnection[Any], oids: Sequence[int]) -> Mapping[int, _Types]:
+    cursor = await connection.execute(_TYPES, [list(oids)])
+    found = {of: _Types(base, element) for of, base, element in await cursor.fetchall()}
+    return {oid: found.get(oid, _Types(oid, 0)) for oid in oids}  # a type that is gone since: its text
+
+
+_PUBLISHED = "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = %s"
+
+_TYPES = """
+WITH RECURSIVE base AS (
+  SELECT t.oid AS of, t.oid, t.typtype, t.typbasetype, t.typelem FROM pg_type t WHERE t.oid = ANY(%s::oid[])
+  UNION ALL
+  SELECT b.of, t.oid, t.typtype, t.typbasetype, t.typelem FROM base b JOIN pg_type t ON t.oid = b.typbasetype
+  WHERE b.typtype = 'd'
+)
+SELECT b.of::bigint, b.oid::bigint,
+       coalesce((SELECT e.oid::bigint FROM pg_type e WHERE e.oid = b.typelem AND e.typarray = b.oid), 0)
+FROM base b WHERE b.typtype <> 'd'
+"""

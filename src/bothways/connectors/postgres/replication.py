@@ -1,0 +1,157 @@
+"""Getting at the WAL: the replication connection, what the server says of itself and of the slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from bothways.connectors.postgres.stream import Stream, stream_over
+from bothways.connectors.postgres.values import SESSION
+from bothways.model.errors import SourceLost
+
+CONNECT_SECONDS = 10
+_STATUS_SECONDS = 10.0
+
+_SESSION = {
+    **SESSION,
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_session_timeout": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the server says of itself."""
+
+    source: str
+    """As in ``Position``: system identifier and timeline."""
+    wal_end: int
+    """Up to where its WAL is safe on disk."""
+    database: str
+    status_seconds: float
+    """So often it wants to hear of us, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The state of the replication slot."""
+
+    active_pid: int | None
+    """The server's process for whoever reads it."""
+    confirmed_lsn: int
+
+
+class Replication:
+    """A connection in replication mode. Errors of the driver (``psycopg.Error``, ``OSError``) mean: connect again."""
+
+    def __init__(self, url: str, slot: str, publication: str) -> None:
+        self._slot = slot
+        self._publication = publication
+        # The socket is read directly, so nobody may encrypt on it unseen.
+        gss = {} if "gssencmode" in conninfo_to_dict(url) else {"gssencmode": "disable"}
+        self._connection: psycopg.Connection[Any] = psycopg.connect(
+            url,
+            **gss,
+            autocommit=True,
+            prepare_threshold=None,
+            replication="database",
+            connect_timeout=CONNECT_SECONDS,
+            client_encoding="UTF8",
+            fallback_application_name="bothways capture",
+        )
+
+    def server(self) -> Server:
+        """Who is at the other end. Sets the session up, too."""
+        for name, value in _SESSION.items():
+            self._ask(sql.SQL("SET {} = {}").format(sql.Identifier(name), value))
+        system, timeline, position, database = self._ask(sql.SQL("IDENTIFY_SYSTEM"))[0]
+        timeout_ms = int(self._ask(sql.SQL("SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'"))[0][0])
+        return Server(
+            source=f"{system}-{timeline}",
+            wal_end=lsn(position),
+            database=database,
+            status_seconds=min(_STATUS_SECONDS, timeout_ms / 3000) if timeout_ms else _STATUS_SECONDS,
+        )
+
+    def slot(self) -> Slot:
+        """The slot as it is now. Raises ``SourceLost`` where it cannot be read on from."""
+        found = self._ask(sql.SQL(_SLOT).format(self._slot))
+        if not found:
+            raise SourceLost(
+                f"the replication slot {self._slot} does not exist: changes since it was dropped cannot be seen",
+                hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
+            )
+        plugin, here, active, status, reason, confirmed = found[0]
+        if plugin != "pgoutput" or here != "t":
+            raise SourceLost(
+                f"the replication slot {self._slot} is of another database or another plugin",
+                hint="name another slot in the settings, and run `bothways setup`",
+            )
+        if status == "lost" or reason is not None:
+            raise SourceLost(
+                f"the replication slot {self._slot} is lost ({reason or 'its WAL was removed'}): the server has thrown"
+                " away what was not read yet",
+                hint=f"SELECT pg_drop_replication_slot('{self._slot}'); then `bothways setup` and `bothways backfill`",
+            )
+        return Slot(None if active is None else int(active), lsn(confirmed))
+
+    def check_publication(self) -> None:
+        """Raises ``SourceLost`` where the publication is gone: the stream would fail at the first change."""
+        if not self._ask(sql.SQL("SELECT 1 FROM pg_publication WHERE pubname = {}").format(self._publication)):
+            raise SourceLost(
+                f"the publication {self._publication} does not exist: the server does not know what to send",
+                hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
+            )
+
+    def start(self) -> Stream:
+        """Stream from where the slot was acknowledged. Raises ``psycopg.errors.ObjectInUse`` while others read it."""
+        stream = stream_over(self._connection)
+        command = sql.SQL(
+            "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {}, messages 'true')"
+        ).format(sql.Identifier(self._slot), sql.Literal(_listed(self._publication)))
+        stream.start(command.as_string(self._connection))
+        return stream
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _ask(self, query: sql.Composable) -> list[tuple[Any, ...]]:
+        # A replication connection takes the simple protocol only: no parameters.
+        result = self._connection.pgconn.exec_(query.as_bytes(self._connection))
+        if result.status not in (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK):
+            raise psycopg.errors.error_from_result(result)
+        return [
+            tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
+            for row in range(result.ntuples)
+        ]
+
+
+def lsn(text: str | None) -> int:
+    """``16/B374D848`` as a number; 0 for none."""
+    if not text:
+        return 0
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def _listed(publication: str) -> str:
+    """A name as pgoutput's option wants it: an identifier in a list."""
+    return '"' + publication.replace('"', '""') + '"'
+
+
+# Columns that only some versions have are asked for by way of JSON.
+_SLOT = """
+SELECT s.plugin, s.database = current_database(), s.active_pid, j->>'wal_status', j->>'invalidation_reason',
+       s.confirmed_flush_lsn
+FROM pg_replication_slots s, LATERAL to_jsonb(s) j WHERE s.slot_name = {}
+"""

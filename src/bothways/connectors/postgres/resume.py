@@ -1,0 +1,78 @@
+"""Where the log stands after a restart, so that nothing is appended twice.
+
+The server sends again everything since the last acknowledgement, always whole transactions, in the same order. Each
+partition of a topic holds a beginning of what was appended to it, so what is at or below a partition's last position
+is there, and what is above is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bothways.connectors.postgres.envelope import Appendable
+from bothways.eventlog.codec import POSITION
+from bothways.model.change import Position
+from bothways.model.errors import SourceLost
+from bothways.ports import Delivered, Partition
+
+
+class Resume:
+    """Leaves out what the log has."""
+
+    def __init__(self, last: Mapping[Partition, Position], partition_of: Callable[[str, bytes | None], int]) -> None:
+        self._last = {partition: position.order for partition, position in last.items()}
+        self._highest = max(self._last.values(), default=())
+        self._partition_of = partition_of
+
+    @property
+    def over(self) -> bool:
+        """Everything that comes now is new."""
+        return not self._last
+
+    def new_of(self, messages: Sequence[Appendable]) -> list[Appendable]:
+        """The messages that the log does not have yet."""
+        new: list[Appendable] = []
+        order: tuple[int, ...] = ()
+        for message in messages:
+            topic, key, _, headers = message
+            order = _order(headers)
+            last = self._last.get((topic, self._partition_of(topic, key)), ())
+            if order > last:
+                new.append(message)
+        if order > self._highest:
+            self._last.clear()
+        return new
+
+
+def last_positions(tails: Mapping[Partition, Delivered], source: str, wal_end: int) -> dict[Partition, Position]:
+    """The last position of each partition. Raises ``SourceLost`` where they are not of this server's past."""
+    last: dict[Partition, Position] = {}
+    for partition, delivered in tails.items():
+        header = delivered.header(POSITION)
+        if header is None:
+            continue
+        position = Position.parse(header.decode())
+        if position.source != source:
+            raise SourceLost(
+                f"the topic {delivered.topic} holds changes of another server, or of another timeline of it"
+                f" ({position.source}; this one is {source}): was the database restored or moved?",
+                hint=_HINT,
+            )
+        if position.order[0] > wal_end:
+            raise SourceLost(
+                f"the topic {delivered.topic} holds changes that the server does not know of yet"
+                f" ({position.order[0]} lies beyond the end of its WAL, {wal_end}): was the database restored?",
+                hint=_HINT,
+            )
+        last[partition] = position
+    return last
+
+
+_HINT = (
+    "changes may be missing here or there, so it is not read on; set another [log] prefix (or delete the topics), then"
+    " run `bothways setup` and `bothways backfill`"
+)
+
+
+def _order(headers: list[tuple[str, bytes]]) -> tuple[int, ...]:
+    return Position.parse(headers[0][1].decode()).order
