@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         _show_usage_error(error)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:  # asked, and told not to
+        return exits.FAILED
+    except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BothwaysError as error:
         if debug:

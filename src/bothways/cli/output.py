@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import typer
+
+WIDE = 10_000
+"""Columns of a pipe: nothing in it is cut off."""
 
 
 def as_json(data: object) -> None:
@@ -19,7 +23,7 @@ def as_line(data: object) -> None:
     typer.echo(json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str, title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
     """A table, or what is said when there are no rows. Into a pipe it is as wide as it needs to be."""
     if not rows:
         typer.echo(empty)
@@ -28,11 +32,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    shown = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         shown.add_row(*(text(value) for value in row))
-    console = Console(highlight=False, markup=False)
-    console.print(shown, width=None if console.is_terminal else 10_000, crop=False, soft_wrap=not console.is_terminal)
+    is_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, markup=False, width=None if is_terminal else WIDE)
+    console.print(shown, crop=False)
 
 
 def pairs(values: Mapping[str, object]) -> None:

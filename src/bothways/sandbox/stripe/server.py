@@ -96,6 +96,7 @@ async def running(
     """A sandbox served on this event loop, on a free port unless one is given; it answers when this is entered."""
     served = sandbox or Sandbox(settings)
     chosen = free_port(host) if port is None else port
+    _probe(host, chosen)  # before anybody who listens there already could be taken for us
     serving = asyncio.create_task(serve(host, chosen, sandbox=served))
     try:
         await _wait_until_open(host, chosen, serving)

@@ -1,0 +1,67 @@
+"""`setup` and `teardown`."""
+
+from __future__ import annotations
+
+import psycopg
+
+from bothways.cli import exits
+from tests.integration.cli.program import Program
+
+
+def slots(program: Program) -> list[str]:
+    """The slots of the database."""
+    with psycopg.connect(program.database) as connection:
+        query = "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()"
+        return [row[0] for row in connection.execute(query)]
+
+
+def test_setup_says_what_it_makes_and_can_be_repeated(program: Program) -> None:
+    """The second time there is nothing to do; the slot is named after the database."""
+    first = program.installed("setup", "--json").json()["done"]
+    name = f"bothways_{program.database.rpartition('/')[2]}"
+    assert any(name in line for line in first)
+    assert slots(program) == [name]
+    assert program("setup").out == "everything was in place\n"
+    assert slots(program) == [name]
+
+
+def test_teardown_takes_it_away_again(ready: Program) -> None:
+    """Slot, publication and state; records stay. Unasked, only with --yes."""
+    ready("records", "create", "customer", "name=Ada")
+    assert ready("teardown", stdin="n\n").code == exits.FAILED
+    assert slots(ready)
+    assert ready("teardown", "--yes").code == exits.OK
+    assert slots(ready) == []
+    assert ready("teardown", "--yes").out == "nothing was there\n"
+    with psycopg.connect(ready.database) as connection:
+        assert connection.execute("SELECT name FROM customers").fetchall() == [("Ada",)]
+        assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'bothways'").fetchall() == []
+        assert connection.execute("SELECT FROM pg_publication").fetchall() == []
+
+
+def test_setup_refuses_what_does_not_fit_and_makes_nothing(program: Program) -> None:
+    """The line and the way out are said, and the database is as it was."""
+    settings = program.folder / "bothways.toml"
+    settings.write_text(settings.read_text().replace('name = "name"', 'nam = "name"'))
+    refused = program("setup")
+    assert refused.code == exits.USAGE
+    assert 'customers has no column "nam"; did you mean "name"?' in refused.err
+    assert refused.err.startswith("bothways: bothways.toml:") or refused.err.startswith("bothways.toml:")
+    assert slots(program) == []
+
+
+def test_without_setup_the_rest_says_so(program: Program) -> None:
+    """A hint instead of a missing table."""
+    refused = program("records", "list", "customer")
+    assert refused.code == exits.USAGE
+    assert "bothways setup" in refused.err
+
+
+def test_a_database_that_does_not_answer_is_an_exit_code_of_its_own(program: Program) -> None:
+    """Scripts may try again; no password is told."""
+    away = Program(program.folder, "postgresql://app:verysecret@127.0.0.1:1/shop")
+    for command in (("setup",), ("status",), ("records", "list", "customer")):
+        failed = away(*command)
+        assert failed.code == exits.NOT_YET, (command, failed.err)
+        assert "verysecret" not in failed.err
+        assert "Traceback" not in failed.err
