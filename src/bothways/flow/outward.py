@@ -216,7 +216,7 @@ class Outward:
             first, second = sorted((old, new))
             held = {record: await tx.links.lock(record, self.system) for record in (first, second)}
             link, there = held[old], held[new]
-            if link is None or await tx.rows.read(old) is not None or await tx.rows.read(new) is None:
+            if link is None or await tx.rows.read(old) is not None:
                 return
             if there is not None:
                 if there.remote_id is not None or there.attempt is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -94,8 +94,8 @@ class Link:
     """Counts what was learned or decided; a picture fetched under an older revision is not merged."""
     remote_times: Mapping[str, int] = field(default_factory=dict)
     """Column → when somebody last changed it at the remote, as far as known (remote's clock, seconds)."""
-    ours: frozenset[str] = frozenset()
-    """Columns whose value at the remote is one that we sent."""
+    ours: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Column → keys of our attempts that set it, since somebody there was last seen to change it."""
     refused: Values = field(default_factory=dict)
     """Column → value of the row that the remote refused; left out of patches until it changes."""
     refused_inward: Values = field(default_factory=dict)

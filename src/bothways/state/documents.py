@@ -59,8 +59,6 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(value)
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
@@ -98,6 +96,5 @@ _LINK_DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "base": lambda each: Base(**each),
     "window": lambda each: Window(**each),
     "attempt": _attempt,
-    "ours": frozenset,
     "held": _held,
 }

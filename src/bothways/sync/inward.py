@@ -77,7 +77,7 @@ def read_receipt(mapping: EntityMapping, link: Link, row: Row | None, event: Rem
         returns = (
             wins == mapping.system
             and mapping.by_column[column].comes_in
-            and column in link.ours
+            and own.key in link.ours.get(column, ())
             and event.created >= link.remote_times.get(column, -1)
         )
         if returns:

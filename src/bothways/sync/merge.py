@@ -95,7 +95,7 @@ class _Work:
     def __init__(self, mapping: EntityMapping, link: Link, found_in: str, time: int) -> None:
         self.mapping, self.link, self.found_in, self.time = mapping, link, found_in, time
         self.base_row, self.base_remote = dict(link.base.row), dict(link.base.remote)
-        self.times, self.held, self.ours = dict(link.remote_times), dict(link.held), set(link.ours)
+        self.times, self.held, self.ours = dict(link.remote_times), dict(link.held), dict(link.ours)
         self.patch: dict[str, Value] = {}
         self.conflicts: list[Conflict] = []
         self.bad: list[BadValue] = []
@@ -106,7 +106,7 @@ class _Work:
             base=Base(row=self.base_row, remote=self.base_remote),
             remote_times=self.times,
             held=self.held,
-            ours=frozenset(self.ours),
+            ours=self.ours,
         )
         return Merge(link, self.patch, tuple(self.conflicts), tuple(self.bad))
 
@@ -123,7 +123,7 @@ class _Work:
         if remote == base_remote or self.link.refused_inward.get(column, _MISSING) == remote:
             return
         if not linking:
-            self.ours.discard(column)
+            self.ours.pop(column, None)
             self.times[column] = self.time
         try:
             taken = each.transform.inward(remote)
