@@ -81,10 +81,10 @@ class SandboxAdmin:
         """The last requests, oldest first."""
         return list(self._get(f"requests?after={after}")["requests"])
 
-    def _post(self, path: str, **body: object) -> Json:
+    def _post(self, path: str, /, **body: object) -> Json:
         return _answer(self._client.post(f"/{path}", json=body))
 
-    def _get(self, path: str) -> Json:
+    def _get(self, path: str, /) -> Json:
         return _answer(self._client.get(f"/{path}"))
 
 

@@ -16,5 +16,8 @@ def replaced(before: Document, after: Document) -> Document:
         was, became = before.get(name), after.get(name)
         if was == became:
             continue
-        old[name] = replaced(was, became) if isinstance(was, dict) and isinstance(became, dict) else was
+        if not isinstance(was, dict) or not isinstance(became, dict):
+            old[name] = was
+        elif inner := replaced(was, became):
+            old[name] = inner
     return old

@@ -19,8 +19,12 @@ class Limits:
 
     def set(self, rate: float | None, burst: float | None = None, concurrency: int | None = None) -> None:
         """Other limits, with a full bucket. Raises ``ValueError`` for limits that nothing could pass."""
-        size = burst if burst is not None else rate
-        if (rate is not None and rate <= 0) or (size is not None and size < 1) or (concurrency or 1) < 1:
+        size = burst if burst is not None or rate is None else max(1.0, rate)
+        if (
+            (rate is not None and rate <= 0)
+            or (size is not None and size < 1)
+            or (concurrency is not None and concurrency < 1)
+        ):
             raise ValueError("a rate must be above 0, a burst and a concurrency at least 1; null is no limit")
         self.rate, self.burst, self.concurrency = rate, size, concurrency
         self._tokens = size or 0.0

@@ -14,7 +14,7 @@ class Settings:
     rate: float | None = 25.0
     """Requests a second (a bucket that holds as many as ``burst``); None: no limit."""
     burst: float | None = None
-    """How many requests may come at once; None: as many as ``rate``."""
+    """How many requests may come at once; None: as many as ``rate``, at least one."""
     concurrency: int | None = None
     """Requests that may be under way at once; None: no limit."""
     search_delay: float = 1.0
