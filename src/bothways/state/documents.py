@@ -96,5 +96,6 @@ _LINK_DECODERS: Mapping[str, Callable[[Any], Any]] = {
     "base": lambda each: Base(**each),
     "window": lambda each: Window(**each),
     "attempt": _attempt,
+    "ours": lambda each: {column: tuple(keys) for column, keys in each.items()},
     "held": _held,
 }
