@@ -35,7 +35,7 @@ class SandboxAdmin:
     def close(self) -> None:
         self._client.close()
 
-    def fault(self, fault: str, **rule: object) -> int:
+    def fault(self, fault: str, /, **rule: object) -> int:
         """A rule; see ``bothways.sandbox.stripe.faults``."""
         return int(self._post("faults", fault=fault, **rule)["id"])
 
@@ -51,11 +51,11 @@ class SandboxAdmin:
     def forget_keys(self) -> None:
         self._post("forget_keys")
 
-    def edit(self, object: str, id: str, **params: object) -> Json:
+    def edit(self, object: str, id: str, /, **params: object) -> Json:
         """An edit by hand."""
         return self._post("edit", object=object, id=id, params=params)
 
-    def create(self, object: str, **params: object) -> Json:
+    def create(self, object: str, /, **params: object) -> Json:
         """A creation by hand."""
         return self._post("edit", object=object, params=params)
 

@@ -126,6 +126,17 @@ async def test_a_refused_request_can_be_corrected_under_its_key(client: stripe.S
     assert made.email == "ada@x.org"
 
 
+async def test_a_key_on_a_deletion_is_shown_and_does_no_more(client: stripe.StripeClient) -> None:
+    """Deletions are not replayed (Stripe's docs: keys on DELETE have no effect); the event carries the key."""
+    made = await client.v1.customers.create_async({"name": "Ada"})
+    await client.v1.customers.delete_async(made.id, None, {"idempotency_key": "k"})
+    with pytest.raises(stripe.InvalidRequestError, match="No such customer"):
+        await client.v1.customers.delete_async(made.id, None, {"idempotency_key": "k"})
+    (event,) = (await client.v1.events.list_async({"type": "customer.deleted"})).data
+    assert event.request
+    assert event.request.idempotency_key == "k"
+
+
 async def test_events_name_their_request(client: stripe.StripeClient) -> None:
     """The event of a call carries its request id and key, and the version."""
     made = await client.v1.customers.create_async({"name": "Ada"}, {"idempotency_key": "k"})

@@ -52,7 +52,7 @@ async def answer(sandbox: Sandbox, request: Request) -> Response:
         answered = await handler(sandbox, rest, _body(request))
     except ApiError as error:
         return _json(error.status, error.document())
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         return _json(400, ApiError(400, str(error)).document())
     return _json(200, answered)
 

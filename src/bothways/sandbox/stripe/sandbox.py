@@ -75,12 +75,12 @@ class Sandbox:
         self._log(arrived_at, exchange, response)
         return response
 
-    def edit(self, object: str, id: str, **params: object) -> Document:
+    def edit(self, object: str, id: str, /, **params: object) -> Document:
         """Change an object as a person does in the dashboard: its event names no request. None unsets."""
         raw = {name: from_json(value) for name, value in params.items()}
         return self.state.update(DESCRIPTIONS[object], id, raw, Cause())
 
-    def create(self, object: str, **params: object) -> Document:
+    def create(self, object: str, /, **params: object) -> Document:
         """Create an object as a person does in the dashboard."""
         raw = {name: from_json(value) for name, value in params.items()}
         return self.state.create(DESCRIPTIONS[object], raw, Cause())

@@ -8,10 +8,10 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import httpx
 import orjson
 
 from bothways.sandbox.stripe.faults import Fault, Faults, Rule
+from bothways.sandbox.stripe.poster import NotAnswered, Poster
 from bothways.sandbox.stripe.settings import Settings
 from bothways.sandbox.stripe.state import Notice, State
 from bothways.sandbox.stripe.words import Document
@@ -48,7 +48,7 @@ class Deliveries:
         self._now = now
         self._state = state
         self._faults = faults
-        self._client: httpx.AsyncClient | None = None
+        self._poster = Poster(settings.webhook_timeout_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._places: dict[str, asyncio.Semaphore] = {}
         self._held: dict[str, list[asyncio.Event]] = {}
@@ -84,8 +84,7 @@ class Deliveries:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._client:
-            await self._client.aclose()
+        await self._poster.close()
 
     async def _tell(self, endpoint_id: str, event: Document) -> None:
         endpoint = self._state.find("webhook_endpoint", endpoint_id)
@@ -160,10 +159,9 @@ class Deliveries:
         async with places:
             headers["Stripe-Signature"] = sign(payload, self._secrets(endpoint_id), int(self._now()))
             try:
-                answer = await self._http().post(url, content=payload, headers=headers)
-            except (httpx.HTTPError, httpx.InvalidURL):
+                return 200 <= await self._poster.post(url, payload, headers) < 300
+            except NotAnswered:
                 return False
-            return answer.is_success
 
     def _secrets(self, endpoint_id: str) -> list[str]:
         current = self._state.secrets.get(endpoint_id)
@@ -172,16 +170,6 @@ class Deliveries:
         if old and old.expires_at > self._now():
             secrets.append(old.secret)
         return secrets
-
-    def _http(self) -> httpx.AsyncClient:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                timeout=self._settings.webhook_timeout_seconds,
-                follow_redirects=False,
-                trust_env=False,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-            )
-        return self._client
 
 
 def _payload(event: Document, endpoint: Document) -> bytes:
