@@ -94,6 +94,8 @@ class Inward:
                 raise _Unlinked
             own = await tx.journal.attempt(event.key) if event.key else None
             verdict = judge(link, event, own)
+            if again and not link.deleted and link.remote_id == event.snapshot.id and verdict is Verdict.DROP:
+                verdict = Verdict.FETCH  # an old event that is replayed asks for the object as it is now
             if verdict in (Verdict.WAIT, Verdict.FETCH):
                 raise _Undo(verdict, link)
             if verdict is not Verdict.DROP:

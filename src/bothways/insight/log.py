@@ -56,7 +56,7 @@ def configure(
 
 
 def _hiding(secrets: Iterable[str]) -> structlog.typing.Processor:
-    """A processor that blots secrets out, however deep they stand."""
+    """A processor that blots secrets out, however deep they stand, and puts first what people look for first."""
     known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, known))) if known else None
 
@@ -65,7 +65,8 @@ def _hiding(secrets: Iterable[str]) -> structlog.typing.Processor:
         return _IN_TEXT.sub(_blot, text)
 
     def hide(_logger: object, _method: str, event: Event) -> Event:
-        return {name: _cleaned(name, value, clean) for name, value in event.items()}
+        first = {name: event[name] for name in ("time", "level", "event") if name in event}
+        return {name: _cleaned(name, value, clean) for name, value in {**first, **event}.items()}
 
     return hide
 

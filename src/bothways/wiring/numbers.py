@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.flow.deliver import Deliver
 from bothways.flow.poll import checkpoint, gap_flag
 from bothways.insight.metrics import Metrics
@@ -70,6 +71,30 @@ def watch_delivery(metrics: Metrics, parts: Parts, deliver: Deliver) -> None:
         counts=True,
     )
     metrics.watch("delivery_waiting", "Messages that delivery has not dealt with.", ["topic"], waiting)
+
+
+def watch_capture(metrics: Metrics, capture: PostgresCapture) -> None:
+    """The numbers of a process that captures."""
+    seen = capture.metrics
+    counted = {
+        "capture_rows": ("Changes of mapped tables that were read.", lambda: seen.rows),
+        "capture_messages": ("Messages that capture has put on the log.", lambda: seen.messages),
+        "capture_reconnects": ("Connections to the database that were lost and made again.", lambda: seen.reconnects),
+    }
+    for name, (text, read) in counted.items():
+        metrics.watch(name, text, [], _number(read), counts=True)
+    metrics.watch("capture_lag_bytes", "WAL that is not acknowledged.", [], _number(lambda: seen.lag_bytes))
+    metrics.watch(
+        "capture_lag_seconds",
+        "From the commit of the transaction read last to its reading.",
+        [],
+        _number(lambda: seen.lag_seconds),
+    )
+
+
+def _number(read: Callable[[], float]) -> Callable[[], Mapping[tuple[str, ...], float]]:
+    """One number without labels."""
+    return lambda: {(): float(read())}
 
 
 def _polled(state: Value) -> float | None:

@@ -17,8 +17,9 @@ from bothways.connectors.postgres.records import PostgresRecords
 from bothways.eventlog import open_log
 from bothways.flow.context import Context
 from bothways.flow.routes import Routes
+from bothways.ports import Transaction
 from bothways.state.pace import SharedPace
-from bothways.state.people import People
+from bothways.state.people import Letters, People
 from bothways.wiring.fitting import Fitted, fit, table_maps
 from bothways.wiring.kinds import Connected, kinds
 from bothways.wiring.topics import event_topics
@@ -77,6 +78,12 @@ class Parts:
         """What the state keeps for people, in one transaction."""
         async with (await self.catalogue()).transaction() as transaction:
             yield transaction.people
+
+    @asynccontextmanager
+    async def letters(self) -> AsyncIterator[tuple[Transaction, Letters]]:
+        """Dead letters, with the transaction that they are in."""
+        async with (await self.catalogue()).transaction() as transaction:
+            yield transaction, transaction.people.letters
 
     async def log(self) -> OpenedLog:
         """The topics."""

@@ -15,6 +15,7 @@ from bothways.config import Settings
 from bothways.config.units import Listen, parse_listen
 from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.flow.deliver import Deliver
+from bothways.flow.letters import DeadLetters
 from bothways.flow.poll import Poller, Recent
 from bothways.flow.receive import Receiver, WebhookReceiver
 from bothways.flow.supervise import Supervisor
@@ -23,7 +24,7 @@ from bothways.model.errors import SettingsError
 from bothways.ports import Records, Role
 from bothways.state.cleanup import Cleanup
 from bothways.wiring.installing import set_up_parts
-from bothways.wiring.numbers import watch_delivery
+from bothways.wiring.numbers import watch_capture, watch_delivery
 from bothways.wiring.parts import Parts, opened
 from bothways.wiring.topics import delivery_group, topics_by_object
 
@@ -75,27 +76,27 @@ async def _receive(parts: Parts, assembly: Assembly) -> None:
 
 
 async def _deliver(parts: Parts, assembly: Assembly) -> None:
-    """Both directions, and the state's housekeeping."""
-    deliver = Deliver(
-        await parts.context(), await parts.log(), await parts.routes(), group=delivery_group(parts.settings)
-    )
-    assembly.roles += [deliver, Cleanup((await parts.catalogue()).store)]
+    """Both directions, dead letters, and the state's housekeeping."""
+    log, routes = await parts.log(), await parts.routes()
+    deliver = Deliver(await parts.context(), log, routes, group=delivery_group(parts.settings))
+    letters = DeadLetters(parts.letters, log, parts.clock, routes.feeds, topic=parts.settings.dead_letter_topic)
+    assembly.roles += [deliver, letters, Cleanup((await parts.catalogue()).store)]
     watch_delivery(assembly.metrics, parts, deliver)
 
 
 async def _capture(parts: Parts, assembly: Assembly) -> None:
     """The database's changes."""
     settings = parts.settings
-    assembly.roles.append(
-        PostgresCapture(
-            parts.database_url,
-            parts.tables,
-            await parts.log(),
-            slot=settings.slot,
-            publication=settings.publication,
-            name=settings.log.prefix,
-        )
+    capture = PostgresCapture(
+        parts.database_url,
+        parts.tables,
+        await parts.log(),
+        slot=settings.slot,
+        publication=settings.publication,
+        name=settings.log.prefix,
     )
+    assembly.roles.append(capture)
+    watch_capture(assembly.metrics, capture)
 
 
 async def _serve(parts: Parts, assembly: Assembly) -> None:
