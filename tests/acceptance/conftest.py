@@ -1,0 +1,34 @@
+"""Installations on real servers: on the embedded log, or on Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.installation import Installation, installed
+from tests.servers.sandbox import SandboxProcess
+
+
+@pytest.fixture
+def sqlite_installation(tmp_path: Path, database: str, stripe_process: SandboxProcess) -> Iterator[Installation]:
+    """On the embedded log."""
+    with installed(tmp_path, database, stripe_process) as ready:
+        yield ready
+
+
+@pytest.fixture
+def kafka_installation(
+    tmp_path: Path, database: str, stripe_process: SandboxProcess, kafka_url: str
+) -> Iterator[Installation]:
+    """On Kafka."""
+    with installed(tmp_path, database, stripe_process, log=f"kafka://{kafka_url}") as ready:
+        yield ready
+
+
+@pytest.fixture(params=["sqlite", "kafka"])
+def installation(request: pytest.FixtureRequest) -> Installation:
+    """On each log."""
+    found: Installation = request.getfixturevalue(f"{request.param}_installation")
+    return found
