@@ -23,9 +23,11 @@ from bothways.ports import Appender, Message
 ACKNOWLEDGE_SECONDS = 0.2
 """What the log has is acknowledged so often, at most."""
 NAP_SECONDS = 0.001
-NAP_FROM_BYTES, NAP_BELOW_BYTES = 4_096, 64 * 1024
+NAP_FROM_BYTES, NAP_BELOW_BYTES = 4_096, 48 * 1024
 """A stream that brings so much at a time is busy. Then a short sleep lets more come together: the server sends every
 row by itself and wakes us up for each as long as we wait for it, which halves what it can send."""
+HURRY_SECONDS = 0.002
+"""When nothing more is there to read, the log is asked to let nothing linger, and given so long for it."""
 FLUSH_SECONDS = 10.0
 
 
@@ -37,7 +39,8 @@ class Metrics:
     """Changes of mapped tables that were read, those that the log has already included."""
     messages: int = 0
     """Appended to the log."""
-    value_bytes: int = 0
+    read_bytes: int = 0
+    """Of the replication stream."""
     skipped: int = 0
     """Messages that the log had already."""
     reconnects: int = 0
@@ -72,7 +75,6 @@ class Sink:
         if messages:
             self.number = self._append_many(messages)
             self.metrics.messages += len(messages)
-            self.metrics.value_bytes += sum([len(value) for _, _, value, _ in messages if value is not None])
 
     def durable(self) -> int:
         """The number up to which everything lies on the log."""
@@ -146,6 +148,7 @@ class Session:
         self._metrics = sink.metrics
         self._frames = Frames()
         self._server_lsn = 0
+        self._hurried = 0
         self._sent_at = self._look_at = 0.0
 
     def run(self) -> None:
@@ -155,9 +158,11 @@ class Session:
             while not self._control.stopping.is_set():
                 data = self._stream.receive()
                 if data:
+                    self._metrics.read_bytes += len(data)
                     self._take_in(data)
                 self._acknowledge(time.monotonic())
                 if not data:
+                    self._hurry()
                     self._control.wait(self._stream, self._idle_seconds())
                 elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
                     time.sleep(NAP_SECONDS)
@@ -167,6 +172,11 @@ class Session:
         finally:
             self._control.stream = None
             self._stream.close()
+
+    def _hurry(self) -> None:
+        if self._sink.number > self._hurried:
+            self._sink.flush(HURRY_SECONDS)
+            self._hurried = self._sink.number
 
     def _take_in(self, data: bytes) -> None:
         whole = self._frames.add(data)

@@ -5,7 +5,7 @@ in a row whose texts are shorter than 64 kB ``t\\0\\0`` marks the beginnings of 
 regular expression for the whole row then finds all texts at once, in C, and checks on the way that they are what their
 type usually looks like. Measured on 11 columns: 1.3 µs for the expression, 2.3 µs for a loop in Python over them.
 
-- No nulls (as many marks as columns): the expression is unambiguous.
+- No nulls: as many marks as columns, so the expression is unambiguous.
 - Some nulls: where a text may end with any character, ``n`` after it may be its own last letter. There the expression
   takes no text that ends with ``n``, and the lengths are compared afterwards.
 - Everything else (a value left out, a long text, ``NaN``, a year before Christ): the general way, ``Shape.texts_json``.
@@ -23,6 +23,8 @@ from bothways.connectors.postgres.pgoutput import UNCHANGED, Tuple
 EncodeRow = Callable[[str, int, int, str, int, str, int, int, str], "tuple[bytes, bytes] | None"]
 """(data as latin-1, where the tuple begins, where it ends, source up to the LSN, LSN, transaction up to the order,
 total order, order in the table, end) → key and value; None where the row has to go the general way."""
+
+_HEAD = "def encode(data, at, end, source, lsn, transaction, total, order, close):"
 
 _LENGTHS = [chr(length >> 8) + chr(length & 255) for length in range(8192)]
 """The two low bytes of a length, as they stand in latin-1."""
@@ -67,7 +69,7 @@ class Shape:
 def row_encoder(shape: Shape) -> EncodeRow:
     """The generated function for inserts, and for updates whose old row was not sent."""
     whole, some = _Groups.of(shape.columns, nullable=False), _Groups.of(shape.columns, nullable=True)
-    source = "\n".join([*_head(shape), *_without_nulls(shape, whole), *_with_nulls(shape, some)])
+    source = "\n".join([_HEAD, *_without_nulls(shape, whole), *_with_nulls(shape, some)])
     scope: dict[str, object] = dict(HELPERS)
     scope["match_whole"] = re.compile(whole.pattern, re.DOTALL).fullmatch
     scope["match_some"] = re.compile(some.pattern, re.DOTALL).fullmatch
@@ -107,19 +109,11 @@ class _Groups:
         return cls("".join(patterns), tuple(names), tuple(own))
 
 
-def _head(shape: Shape) -> list[str]:
-    return [
-        "def encode(data, at, end, source, lsn, transaction, total, order, close):",
-        f"    if data.count('t\\0\\0', at + 2, end) == {len(shape.columns)}:",
-    ]
-
-
 def _without_nulls(shape: Shape, groups: _Groups) -> list[str]:
     values = [c.fragment.expression.format(*own) for c, own in zip(shape.columns, groups.of_column, strict=True)]
     return [
-        "        found = match_whole(data, at + 2, end)",
-        "        if found is None:",
-        "            return None",
+        "    found = match_whole(data, at + 2, end)",
+        "    if found is not None:",
         f"        {', '.join(groups.names)}, = found.groups()",
         f"        return {_key(shape, groups)}, {_envelope(shape, values)}",
     ]

@@ -74,15 +74,11 @@ def base64_of(digits: str) -> str:
     return b2a_base64(unhexlify(digits), newline=False).decode("ascii")
 
 
-def with_point(number: str) -> str:
-    """A float that happens to be whole is still a float: ``1`` → ``1.0``."""
-    return number if "." in number else number + ".0"
-
-
 HELPERS: Mapping[str, object] = {
     "quote": encode_basestring,
     "base64_of": base64_of,
-    "with_point": with_point,
+    "point": ".",
+    "point_zero": ".0",  # a float that happens to be whole is still a float
     "true": "true",
     "false": "false",
     "t": "t",
@@ -90,21 +86,21 @@ HELPERS: Mapping[str, object] = {
 """What expressions may name."""
 
 _ANY = ("([^\\0]*)", "{{quote({0})}}", True)
-_DATE_TIME = "([0-9]{4,}-[0-9]{2}-[0-9]{2}) ([0-9:.]+)"
+_DATE = "([0-9-]{10})"  # years have four digits: more, or BC, is left to the general way
 
 _DIRECT: Mapping[int, tuple[str, str, bool]] = {
-    1082: ("([0-9]{4,}-[0-9]{2}-[0-9]{2})", '"{{{0}}}"', False),  # date
+    1082: (_DATE, '"{{{0}}}"', False),  # date
     1083: ("([0-9:.]+)", '"{{{0}}}"', False),  # time
     1700: ("(-?[0-9.]+)", '"{{{0}}}"', False),  # numeric
-    2950: ("([0-9a-f-]+)", '"{{{0}}}"', False),  # uuid
+    2950: ("([0-9a-f-]{36})", '"{{{0}}}"', False),  # uuid
 }
 
 _BY_KIND: Mapping[Kind, tuple[str, str, bool]] = {
     Kind.INTEGER: ("(-?[0-9]+)", "{{{0}}}", False),
-    Kind.FLOAT: ("(-?[0-9]+(?:\\.[0-9]+)?)", "{{with_point({0})}}", False),
+    Kind.FLOAT: ("(-?[0-9]+(?:\\.[0-9]+)?)", "{{{0} if point in {0} else {0} + point_zero}}", False),
     Kind.BOOLEAN: ("([tf])", "{{true if {0} == t else false}}", False),
-    Kind.TIMESTAMP: (_DATE_TIME, '"{{{0}}}T{{{1}}}"', False),
-    Kind.TIMESTAMPTZ: (_DATE_TIME + r"\+00", '"{{{0}}}T{{{1}}}Z"', False),
+    Kind.TIMESTAMP: (_DATE + " ([0-9:.]+)", '"{{{0}}}T{{{1}}}"', False),
+    Kind.TIMESTAMPTZ: (_DATE + r" ([0-9:.]+)\+00", '"{{{0}}}T{{{1}}}Z"', False),
     Kind.BYTES: (r"\\x([0-9a-f]*)", '"{{base64_of({0})}}"', False),
     Kind.JSON: _ANY,
     Kind.ARRAY: ("([^\\0]*)", "{{convert_{0}({0})}}", True),

@@ -1,7 +1,7 @@
 """The bytes of a replication stream, after libpq has made and authenticated the connection.
 
-Without TLS the socket is read directly, a quarter of a megabyte at a time: libpq hands messages over one by one, which
-costs 0.8 µs each where everything else that is done for a row takes 5. With TLS libpq goes on.
+Without TLS the socket is read directly, 64 kB at a time: libpq hands messages over one by one, which costs 0.8 µs each,
+where everything else that is done for a row takes 5. With TLS libpq goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import pq
 
-RECEIVE_BYTES = 256 * 1024
+RECEIVE_BYTES = 64 * 1024
+"""Small enough that the rows stay in the processor's cache on their way to the log: 256 kB are slower by a sixth."""
 _START_SECONDS = 60.0
 _ERROR, _COPY_BOTH = b"EW"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Report
@@ -14,6 +14,8 @@ from bothways.eventlog.kafka.errors import Trouble, reason, translated
 from bothways.model.errors import BothwaysError, Unavailable
 from bothways.ports import Message
 
+Headers = list[tuple[str, str | bytes | None]]
+
 _CHUNK = 512
 _SERVE_EVERY = 128
 """Appends between two looks for delivery reports."""
@@ -22,6 +24,13 @@ APPENDING = "appending to the log"
 
 MESSAGE_TIMEOUT_MS = 60_000
 """So long an outage is sat out; after it the appender fails, so that somebody hears of it."""
+
+LINGER_MS = 5
+"""Whoever appends as fast as it can gets large batches, which cost the broker less than half of what small ones do;
+``flush`` lets nothing linger."""
+
+
+_OWN = {"message.timeout.ms": str(MESSAGE_TIMEOUT_MS), "linger.ms": str(LINGER_MS)}
 
 
 class _Chunk:
@@ -51,7 +60,7 @@ class KafkaAppender:
 
     def __init__(self, servers: str, options: Mapping[str, str]) -> None:
         trouble = Trouble(APPENDING, self.fail)
-        config = settings.producing(servers, {"message.timeout.ms": str(MESSAGE_TIMEOUT_MS), **options}, trouble.note)
+        config = settings.producing(servers, {**_OWN, **options}, trouble.note)
         self._failure: BothwaysError | None = None
         try:
             self._producer = Producer(config)
@@ -83,6 +92,26 @@ class KafkaAppender:
             self._producer.poll(0)
         return self._appended
 
+    def append_many(self, messages: Sequence[tuple[str, bytes | None, bytes | None, Headers]]) -> int:
+        """As ``append`` for each (topic, key, value, headers) in turn; returns the last one's number.
+
+        For whoever appends a hundred thousand a second: no object per message, and positional arguments, which are a
+        fifth of what librdkafka's ``produce`` takes.
+        """
+        done = 0
+        while done < len(messages):
+            if self._failure is not None:
+                raise self._failure
+            step = min(len(messages) - done, _CHUNK - self._chunk.appended, _SERVE_EVERY)
+            added = self._produce_some(messages[done : done + step])
+            done += added
+            self._appended += added
+            self._chunk.appended += added
+            if self._chunk.appended == _CHUNK:
+                self._next_chunk()
+            self._producer.poll(0 if added == step else 0.05)
+        return self._appended
+
     def durable(self) -> int:
         self._producer.poll(0)
         return self._count()
@@ -90,7 +119,7 @@ class KafkaAppender:
     def flush(self, timeout: float) -> int:
         deadline = time.monotonic() + timeout
         while self._count() < self._appended and (left := deadline - time.monotonic()) > 0:
-            self._producer.poll(min(left, 0.2))
+            self._producer.flush(min(left, 0.2))
         return self.durable()
 
     def close(self) -> None:
@@ -115,6 +144,19 @@ class KafkaAppender:
             self._producer.produce(
                 message.topic, message.value, message.key, on_delivery=self._chunk.report, headers=list(message.headers)
             )
+
+    def _produce_some(self, messages: Sequence[tuple[str, bytes | None, bytes | None, Headers]]) -> int:
+        """How many of them found room in librdkafka's buffer."""
+        produce, report, count = self._producer.produce, self._chunk.report, 0
+        try:
+            for topic, key, value, headers in messages:
+                produce(topic, value, key, 0 if key is None else -1, report, None, 0, headers)
+                count += 1
+        except BufferError:
+            pass
+        except KafkaException as error:
+            raise translated(reason(error), APPENDING) from None
+        return count
 
     def _count(self) -> int:
         if self._failure is not None:
