@@ -41,11 +41,16 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.extra = {name: value for name, value in extra.items() if value not in (None, "")}
 
+    @property
+    def title(self) -> str:
+        """What the status means."""
+        return HTTPStatus(self.status).phrase
+
     def response(self) -> Response:
         """The answer."""
         document = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
             **self.extra,

@@ -8,7 +8,9 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
+from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -40,10 +42,19 @@ class ApiKeys:
 
     async def check(
         self,
+        request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
         header: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))],
     ) -> None:
-        """A dependency of routes that need a key. Raises ``Problem`` 401."""
+        """A dependency of routes that need a key. Raises ``Problem`` 401, and 403 for a page that asks in our name.
+
+        Without keys only this machine can ask, which includes every page in its browsers: one that points a name of
+        its own at our address would be let in, were names other than ``localhost`` not refused.
+        """
+        if not self._digests and not _is_local(request.headers.get("host", "")):
+            raise Problem(
+                403, "Without keys only localhost or an IP address may be asked.", hint="Set [http] api_keys."
+            )
         given = bearer.credentials if bearer is not None else header
         if self._digests and not self._allows(given or ""):
             detail = "This needs a key" if given is None else "This key is not known"
@@ -55,6 +66,15 @@ class ApiKeys:
         digest = hashlib.sha256(given.encode("latin-1", "replace")).digest()
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches)
+
+
+def _is_local(host: str) -> bool:
+    """Whether the Host header names an address itself and not a name that somebody can give to any address."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:

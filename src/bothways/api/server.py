@@ -1,29 +1,25 @@
-"""The HTTP server as a role: Granian inside the process's own event loop (docs/decisions/0002-http-server.md)."""
+"""The HTTP server as a role: uvicorn inside the process's own event loop (docs/decisions/0002-http-server.md)."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 import structlog
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
+import uvicorn
 from starlette.types import ASGIApp
 
-from bothways.model.errors import SettingsError, Unavailable
+from bothways.api.protocol import HEAD_SECONDS, PatientProtocol
+from bothways.model.errors import SettingsError
 
-HEAD_SECONDS = 20.0
-"""So long a connection may take for a request's head, and stay open between two requests."""
-CONNECTIONS = 1024
-"""Open connections at a time; more wait in the kernel's queue."""
-HEAD_BYTES = 64 * 1024
-STOP_SECONDS = 15.0
+IDLE_SECONDS = 30
+"""So long a connection may stay open between two requests."""
+STOP_SECONDS = 10
 """So long requests in work may take when the server stops."""
-START_SECONDS = 5.0
+TICK_SECONDS = 1.0
+"""How often the date in the answers' headers is made anew."""
 
-_LOGGERS = {"loggers": {"_granian": {"level": "ERROR", "propagate": True}}}
 _log = structlog.get_logger(__name__)
 
 
@@ -55,33 +51,16 @@ class HttpServer:
         return None if self._serving else "not listening yet"
 
     def claim(self) -> socket.socket:
-        """Take the address for this process. Raises ``SettingsError`` where that cannot be.
-
-        Granian binds by itself, with SO_REUSEPORT, and so would silently share a port with another of its kind. This
-        socket is bound without it, which fails if anybody listens there, and allows sharing only afterwards. It never
-        listens itself; as long as it is open the address is ours.
-        """
-        if self._claimed is not None:
-            return self._claimed
-        claimed: socket.socket | None = None
-        try:
-            family, kind, proto, _, where = socket.getaddrinfo(
-                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            claimed = socket.socket(family, kind, proto)
-            claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            claimed.bind(where)
-            claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        except OSError as error:
-            if claimed is not None:
-                claimed.close()
-            reason = error.strerror or str(error)
-            raise SettingsError(
-                f"cannot listen on {self._host}:{self._port}: {reason}",
-                hint="end what listens there, or set another [http] listen",
-            ) from None
-        self._claimed = claimed
-        return claimed
+        """Take the address for this process. Raises ``SettingsError`` where that cannot be."""
+        if self._claimed is None:
+            try:
+                self._claimed = _listening(self._host, self._port)
+            except OSError as error:
+                raise SettingsError(
+                    f"cannot listen on {self._host}:{self._port}: {error.strerror or error}",
+                    hint="end what listens there, or set another [http] listen",
+                ) from None
+        return self._claimed
 
     def release(self) -> None:
         """Give the address back; after ``run`` this has happened."""
@@ -92,58 +71,54 @@ class HttpServer:
     async def run(self) -> None:
         """Serve until cancelled."""
         host, port = self.address
-        server = self._server(host, port)
-        serving = asyncio.create_task(server.serve())
+        server = self._server()
         try:
-            await self._listening(serving, host, port)
+            await server.startup([self.claim()])
             self._serving = True
             _log.info("http.listening", host=host, port=port)
-            await asyncio.shield(serving)
-            raise Unavailable("the HTTP server ended by itself")
+            while True:
+                await server.on_tick(0)
+                await asyncio.sleep(TICK_SECONDS)
         finally:
             self._serving = False
             try:
-                await self._stop(server, serving)
+                if server.started:
+                    await server.shutdown()
             finally:
                 self.release()
 
-    def _server(self, host: str, port: int) -> Server:
-        return Server(
+    def _server(self) -> uvicorn.Server:
+        """Uvicorn's server, ready to start; its own ``serve`` would take the process's signals."""
+        protocol = type("Protocol", (PatientProtocol,), {"head_seconds": self._head_seconds})
+        config = uvicorn.Config(
             self._app,
-            address=host,
-            port=port,
-            interface=Interfaces.ASGINL,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=CONNECTIONS,
-            backpressure=CONNECTIONS,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=int(self._head_seconds * 1000), max_buffer_size=HEAD_BYTES
-            ),
-            log_level=LogLevels.error,
-            log_dictconfig=_LOGGERS,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level=logging.ERROR,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        return server
 
-    async def _listening(self, serving: asyncio.Task[None], host: str, port: int) -> None:
-        """Return when a connection is taken; raise what the server failed with."""
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while not serving.done():
-                    try:
-                        _, writer = await asyncio.open_connection(host, port)
-                    except OSError:
-                        await asyncio.sleep(0.005)
-                        continue
-                    writer.close()
-                    await writer.wait_closed()
-                    return
-        except TimeoutError:
-            raise Unavailable(f"the HTTP server does not listen after {START_SECONDS:g} s") from None
-        serving.result()
 
-    async def _stop(self, server: Server, serving: asyncio.Task[None]) -> None:
-        server.stop()  # type: ignore[no-untyped-call]  # Granian leaves it without types
-        done, _ = await asyncio.wait((serving,), timeout=STOP_SECONDS)
-        if not done:
-            _log.warning("http.requests_abandoned", seconds=STOP_SECONDS)
-            serving.cancel()
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ``OSError``."""
+    where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    made = socket.socket(*where[:3])
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where[4])
+        made.listen()
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+from contextlib import suppress
 
 import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from bothways.api import protocol
 from bothways.api.app import create_app
 from bothways.api.requests import Limits
 from bothways.api.server import HttpServer
@@ -131,7 +134,7 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
     app = create_app(metrics=Metrics(), health=dict, records=records, limits=Limits(body_seconds=0.3))
     async with serving(app) as server, client(server) as http:
         reader, writer = await asyncio.open_connection(*server.address)
-        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         writer.write(head + b'Content-Length: 50\r\n\r\n{"na')
         assert (await http.get("/healthz")).status_code == 200
         async with asyncio.timeout(SECONDS):
@@ -140,13 +143,64 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
     assert records.writes == 0
 
 
+async def test_the_rest_of_an_answered_body_is_not_waited_for() -> None:
+    """A client that goes on dripping after its 408 loses the connection."""
+    app = create_app(metrics=Metrics(), health=dict, records=MemoryRecords(), limits=Limits(body_seconds=0.1))
+    async with serving(app, head_seconds=0.2) as server, asyncio.timeout(SECONDS):
+        reader, writer = await asyncio.open_connection(*server.address)
+        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writer.write(head + b'Content-Length: 50\r\n\r\n{"na')
+        assert b" 408 " in await reader.readline()
+        writer.write(b"me")
+        with suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_head_has_a_size() -> None:
+    """431 for a head beyond 64 kB that never ends, and the connection is closed."""
+    async with serving(create_app(metrics=Metrics(), health=dict)) as server:
+        raw = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (protocol.HEAD_BYTES + 1)
+        status, headers, body = await exchange(server, raw)
+    assert (status, headers["content-type"], headers["connection"]) == (431, "application/problem+json", "close")
+    assert json.loads(body)["status"] == 431
+
+
+async def test_what_is_no_http_is_told_as_a_problem() -> None:
+    """Also an answer that no route was asked for has the one shape."""
+    async with serving(create_app(metrics=Metrics(), health=dict)) as server:
+        for raw in (
+            b"HELLO\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01",
+        ):
+            status, headers, body = await exchange(server, raw)
+            assert (status, headers["content-type"]) == (400, "application/problem+json")
+            assert json.loads(body)["hint"]
+
+
+async def test_connections_beyond_the_limit_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They do not take the place of those that are served; when one ends there is room again."""
+    async with serving(create_app(metrics=Metrics(), health=dict)) as server, asyncio.timeout(SECONDS):
+        monkeypatch.setattr(protocol, "CONNECTIONS", 1)
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(request)
+        assert b"200" in await reader.readline()
+        assert (await exchange(server, request))[0] == 0
+        writer.close()
+        await writer.wait_closed()
+        while (await exchange(server, request))[0] != 200:
+            pass
+
+
 async def test_a_body_without_a_length_has_the_same_limit() -> None:
     """A chunked body is cut off at the limit, not at the memory's end."""
     app = create_app(metrics=Metrics(), health=dict, records=MemoryRecords(), limits=Limits(body_bytes=1000))
 
     async with serving(app) as server:
         chunk = b"3e8\r\n" + b" " * 1000 + b"\r\n"
-        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = b"POST /v1/records/customer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         status, headers, _ = await exchange(server, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 3)
     assert status == 413
     assert headers["content-type"] == "application/problem+json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fastapi import Request
 from fastapi.security import HTTPAuthorizationCredentials
 
 from bothways.api.problems import Problem
@@ -14,20 +15,25 @@ def bearer(key: str) -> HTTPAuthorizationCredentials:
     return HTTPAuthorizationCredentials(scheme="Bearer", credentials=key)
 
 
+def request(host: str = "127.0.0.1:8000") -> Request:
+    """A request to this host."""
+    return Request({"type": "http", "headers": [(b"host", host.encode("latin-1"))]})
+
+
 async def test_each_key_opens_in_either_header() -> None:
     """Every key of the settings is as good as the first, as a bearer token and in X-API-Key."""
     keys = ApiKeys(["first", "second", "ключ"])
     for key in ("first", "second"):
-        await keys.check(bearer(key), None)
-        await keys.check(None, key)
-    await keys.check(None, "ключ".encode().decode("latin-1"))
+        await keys.check(request(), bearer(key), None)
+        await keys.check(request(), None, key)
+    await keys.check(request(), None, "ключ".encode().decode("latin-1"))
 
 
 @pytest.mark.parametrize("given", ["", "firs", "first ", "FIRST", "firstsecond", "ÿ", "first\x00"])
 async def test_no_other_key_opens(given: str) -> None:
     """Nothing but a whole key, and the answer says how to send one."""
     keys = ApiKeys(["first", "second"])
-    for attempt in (keys.check(bearer(given), None), keys.check(None, given)):
+    for attempt in (keys.check(request(), bearer(given), None), keys.check(request(), None, given)):
         with pytest.raises(Problem) as caught:
             await attempt
         assert caught.value.status == 401
@@ -37,13 +43,30 @@ async def test_no_other_key_opens(given: str) -> None:
 async def test_without_a_key_nothing_opens() -> None:
     """A request without a key is told that one is needed."""
     with pytest.raises(Problem, match="needs a key"):
-        await ApiKeys(["first"]).check(None, None)
+        await ApiKeys(["first"]).check(request(), None, None)
 
 
 async def test_without_keys_everything_is_open() -> None:
     """No keys in the settings: no key is asked for."""
-    await ApiKeys([]).check(None, None)
-    await ApiKeys([]).check(bearer("any"), None)
+    await ApiKeys([]).check(request(), None, None)
+    await ApiKeys([]).check(request(), bearer("any"), None)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1", "127.0.0.1:8000", "[::1]:8000"])
+async def test_without_keys_the_machine_itself_may_ask(host: str) -> None:
+    """By its address or as localhost."""
+    await ApiKeys([]).check(request(host), None, None)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "127.0.0.1.evil.example:8000", "localhost.evil", "[::1", "x@y", "\xff"]
+)
+async def test_without_keys_no_page_of_a_browser_may(host: str) -> None:
+    """A page whose name points at our address sends that name as Host; with a key it may be any name."""
+    with pytest.raises(Problem) as caught:
+        await ApiKeys([]).check(request(host), None, None)
+    assert caught.value.status == 403
+    await ApiKeys(["k"]).check(request(host), None, "k")
 
 
 def test_an_empty_key_is_refused() -> None:

@@ -1,0 +1,95 @@
+"""HTTP/1.1 on one connection: uvicorn's, with limits for a request's head and problem details for what is no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from bothways.api.problems import Problem
+
+HEAD_SECONDS = 20.0
+"""So long a client may take for a request's head."""
+HEAD_BYTES = 64 * 1024
+CONNECTIONS = 1024
+"""Open connections at a time; one more is closed at once."""
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """Uvicorn has a time-out between requests, and none for a head that never ends; its parser takes heads of any size.
+
+    A connection is closed when it takes longer than ``head_seconds`` for a head (or for the rest of a body that was
+    answered already), and told so when the head is larger than ``HEAD_BYTES``.
+    """
+
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the base class
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+        else:
+            self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is None and self._nobody_answers():
+            self._start_timer()
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._refuse(Problem(431, f"The request's head is larger than {HEAD_BYTES} bytes."))
+
+    def on_headers_complete(self) -> None:
+        """The head is here."""
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is here, too; what follows is another request."""
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is out; a pause before the next request is for uvicorn to time."""
+        self._stop_timer()
+        super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._refuse(Problem(400, msg, hint="A line, a length or a chunk is not as HTTP/1.1 has it."))
+
+    def _nobody_answers(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request, whatever its type says
+        return cycle is None or cycle.response_complete
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self.head_seconds, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, problem: Problem) -> None:
+        """Say why, unless an answer has begun, and close."""
+        if self.transport.is_closing():
+            return
+        if self._nobody_answers() or not self.cycle.response_started:
+            response = problem.response()
+            lines = [f"HTTP/1.1 {response.status_code} {problem.title}".encode()]
+            lines += [name + b": " + value for name, value in [*response.raw_headers, (b"connection", b"close")]]
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body))
+        self.transport.close()
