@@ -96,6 +96,8 @@ async def _check_condition(connection: Connection, where: str, found: TableDescr
     statement = f"SELECT FROM {found.sql_name} WHERE ({condition}) LIMIT 0"
     try:
         await connection.execute(statement.encode(), prepare=False)
+    except psycopg.errors.InsufficientPrivilege:
+        raise
     except psycopg.Error as error:
         message = error.diag.message_primary or str(error)
         raise SettingsError(f"{where}: where = {condition!r} is no condition on {found.sql_name}: {message}") from error

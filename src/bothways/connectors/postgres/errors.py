@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -29,6 +30,8 @@ _MAPPING = frozenset({"42703", "42P01", "42704", "3F000"})
 """No such column, table, type, schema."""
 _ROW_CLASSES = frozenset({"22", "23", "44", "P0"})
 """The data, a constraint, a view's check option, the application's own trigger."""
+_NO_DATABASE = re.compile(r'database ".*" does not exist')
+_NO_LOGIN = re.compile(r'role ".*" does not exist|authentication failed|no pg_hba\.conf entry|no password supplied')
 _STATE_CONSTRAINTS = frozenset({"link_token", "link_remote_id"})
 
 
@@ -73,8 +76,17 @@ def _told(error: psycopg.Error) -> BothwaysError | None:
     if error.diag.constraint_name in _STATE_CONSTRAINTS:
         return Busy("another transaction linked the same object a moment ago")
     if not state and isinstance(error, psycopg.OperationalError):
-        return Busy(f"the connection to the catalogue is lost or was not made: {message}")
+        return _not_connected(message)
     return row_error(error)
+
+
+def _not_connected(message: str) -> BothwaysError:
+    """libpq gives no SQLSTATE where no connection was made, only the server's words."""
+    if _NO_DATABASE.search(message):
+        return SettingsError(f"the catalogue cannot be opened: {message}", hint="name an existing database in its url")
+    if _NO_LOGIN.search(message):
+        return Forbidden(f"the catalogue refuses the login: {message}", hint=_permission_hint("28000"))
+    return Busy(f"the connection to the catalogue is lost or was not made: {message}")
 
 
 def row_error(error: psycopg.Error, field: str | None = None) -> RowRefused | NotUnique | None:
