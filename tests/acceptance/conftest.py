@@ -23,7 +23,7 @@ def kafka_installation(
     tmp_path: Path, database: str, stripe_process: SandboxProcess, kafka_url: str
 ) -> Iterator[Installation]:
     """On Kafka."""
-    with installed(tmp_path, database, stripe_process, log=f"kafka://{kafka_url}") as ready:
+    with installed(tmp_path, database, stripe_process, log=kafka_url) as ready:
         yield ready
 
 

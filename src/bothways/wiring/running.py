@@ -117,9 +117,12 @@ def _server(
 ) -> HttpServer | None:
     """The process's HTTP server, its address taken already.
 
-    A process that has nothing to serve but its health goes without, where another has the address: several workers may
-    then run on one machine with the same settings.
+    A process that has nothing to serve but its health goes without unless ``--listen`` gives it an address of its own:
+    several workers may then run on one machine with the same settings, and none is in the way of the one that serves.
     """
+    if not listen and not {"receive", "serve"} & set(names):
+        _log.info("http.without", roles=list(names), hint="--listen gives this process an address of its own")
+        return None
     http = parts.settings.http
     where = _address(listen) if listen else http.listen
     keys = [key.get_secret_value() for key in http.api_keys]
@@ -136,13 +139,7 @@ def _server(
         limits=Limits(body_bytes=http.body_limit),
     )
     server = HttpServer(app, where.host, where.port)
-    try:
-        server.claim()
-    except SettingsError as error:
-        if listen or "receive" in names or "serve" in names:
-            raise
-        _log.warning("http.without", reason=error.message, hint="--listen gives this process an address of its own")
-        return None
+    server.claim()
     return server
 
 
