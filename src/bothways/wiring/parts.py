@@ -20,6 +20,7 @@ from bothways.flow.routes import Routes
 from bothways.ports import Transaction
 from bothways.state.pace import SharedPace
 from bothways.state.people import Letters, People
+from bothways.wiring.address import Wanted
 from bothways.wiring.fitting import Fitted, fit, table_maps
 from bothways.wiring.kinds import Connected, kinds
 from bothways.wiring.topics import event_topics
@@ -88,6 +89,13 @@ class Parts:
     async def log(self) -> OpenedLog:
         """The topics."""
         return await self._once("log", self._open_log)
+
+    def wanted(self, port: int) -> Wanted:
+        """Who serves on this port of the machine, among the processes with this data folder."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        wanted = Wanted(self.settings.data / f"http-{port}.lock")
+        self._closing.callback(wanted.close)
+        return wanted
 
     async def connected(self) -> Mapping[str, Connected]:
         """The remote systems that entities are mapped to."""

@@ -23,6 +23,7 @@ from bothways.insight.metrics import Metrics
 from bothways.model.errors import SettingsError
 from bothways.ports import Records, Role
 from bothways.state.cleanup import Cleanup
+from bothways.wiring.address import HealthOnly, take
 from bothways.wiring.installing import set_up_parts
 from bothways.wiring.numbers import watch_capture, watch_delivery
 from bothways.wiring.parts import Parts, opened
@@ -55,8 +56,7 @@ async def run_roles(settings: Settings, names: Sequence[str], listen: str | None
         def health() -> Mapping[str, str | None]:
             return supervisor.ready() if supervisor else {}
 
-        server = _server(parts, assembly, names, listen, health)
-        supervisor = Supervisor([*assembly.roles, *([server] if server else [])])
+        supervisor = Supervisor([*assembly.roles, await _server(parts, assembly, listen, health)])
         _log.info("up", roles=list(names), slot=settings.slot, log=settings.log.url)
         return await supervisor.run()
 
@@ -112,17 +112,8 @@ ROLES: Mapping[str, Callable[[Parts, Assembly], Awaitable[None]]] = {
 }
 
 
-def _server(
-    parts: Parts, assembly: Assembly, names: Sequence[str], listen: str | None, health: Health
-) -> HttpServer | None:
-    """The process's HTTP server, its address taken already.
-
-    A process that has nothing to serve but its health goes without unless ``--listen`` gives it an address of its own:
-    several workers may then run on one machine with the same settings, and none is in the way of the one that serves.
-    """
-    if not listen and not {"receive", "serve"} & set(names):
-        _log.info("http.without", roles=list(names), hint="--listen gives this process an address of its own")
-        return None
+async def _server(parts: Parts, assembly: Assembly, listen: str | None, health: Health) -> Role:
+    """The process's HTTP server. Where the process serves on its address, that is taken now, or refused."""
     http = parts.settings.http
     where = _address(listen) if listen else http.listen
     keys = [key.get_secret_value() for key in http.api_keys]
@@ -139,7 +130,10 @@ def _server(
         limits=Limits(body_bytes=http.body_limit),
     )
     server = HttpServer(app, where.host, where.port)
-    server.claim()
+    wanted = parts.wanted(where.port)
+    if not listen and assembly.records is None and not assembly.receivers:
+        return HealthOnly(server, wanted)
+    await take(server, wanted)
     return server
 
 
