@@ -184,6 +184,11 @@ class People:
             parked=await self._count(select(func.count()).select_from(waiting)),
         )
 
+    async def backlog(self) -> tuple[int, int]:
+        """(dead letters, what is parked): cheap enough to be asked often."""
+        kept = await self._count(select(func.count()).select_from(letters))
+        return kept, await self._count(select(func.count()).select_from(waiting))
+
     async def _count(self, query: Select[int]) -> int:
         number: int = (await self._session.execute(query)).scalar_one()
         return number

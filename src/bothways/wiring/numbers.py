@@ -63,6 +63,11 @@ def watch_delivery(metrics: Metrics, parts: Parts, deliver: Deliver) -> None:
     async def waiting() -> Mapping[tuple[str, ...], float]:
         return {(topic,): float(count) for topic, count in (await waiting_by_topic(parts)).items()}
 
+    async def backlog() -> Mapping[tuple[str, ...], float]:
+        async with parts.people() as people:
+            letters, parked = await people.backlog()
+        return {("dead letters",): float(letters), ("parked",): float(parked)}
+
     metrics.watch(
         "delivered",
         "Pieces of work that this process has dealt with.",
@@ -71,6 +76,7 @@ def watch_delivery(metrics: Metrics, parts: Parts, deliver: Deliver) -> None:
         counts=True,
     )
     metrics.watch("delivery_waiting", "Messages that delivery has not dealt with.", ["topic"], waiting)
+    metrics.watch("backlog", "Dead letters that are kept, and work that waits in the state.", ["kind"], backlog)
 
 
 def watch_capture(metrics: Metrics, capture: PostgresCapture) -> None:

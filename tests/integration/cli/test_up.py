@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ from tests.servers.sandbox import SandboxProcess
 from tests.servers.shared import free_ports
 
 PATIENCE_SECONDS = 30.0
+METRICS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
 class Sync:
@@ -107,8 +110,9 @@ def test_one_process_does_everything_and_stops_cleanly(sync: Sync) -> None:
     assert email == "grace@example.org"
     assert remote_id == sync.customer("Grace")["id"]  # type: ignore[index]  # she was made there
     metrics = sync.http.get("/metrics").text
-    for name in ("bothways_delivered_total", "bothways_delivery_waiting", "bothways_capture_messages_total"):
-        assert f"\n{name}" in metrics
+    documented = re.findall(r"`(bothways_(?:deliver|backlog|capture)\w*)`", METRICS.read_text(encoding="utf-8"))
+    assert len(documented) == 8
+    assert [name for name in documented if f"\n{name}" not in metrics] == []
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == exits.OK
     log = (sync.program.folder / "up.log").read_text()
