@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bothways.flow.apply import Source, apply, plain
@@ -13,8 +14,23 @@ from bothways.model.link import Base, Link
 from bothways.model.outcome import DeadLetter, Direction
 from bothways.model.record import RecordId, RemoteObject, Row
 from bothways.model.remote import Answer, Happening, RemoteEvent
-from bothways.model.values import Value
+from bothways.model.values import Value, Values
 from bothways.ports import Transaction
+from bothways.sync.linking import (
+    MOST_CANDIDATES,
+    Adopt,
+    Candidate,
+    Impossible,
+    New,
+    RowChoice,
+    Rule,
+    Standing,
+    Waits,
+    choose_row,
+    match_of_object,
+    new_row,
+    standing,
+)
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import Merge, observe
 from bothways.sync.outward import Taken, needs_nothing
@@ -78,11 +94,15 @@ class BringIn:
                 return True
             if await tx.index.is_retired(self.system, mapping.entity, shown.id):
                 return True
-            matched = await self._match(tx, mapping, shown, source)
-            if isinstance(matched, Row):
-                await self._adopt(tx, mapping, matched, answer, source)
-            elif matched is None:
+            choice = await self._choose(tx, mapping, shown)
+            if isinstance(choice, Waits):
+                raise _Wait
+            if isinstance(choice, Adopt):
+                await self._adopt(tx, mapping, choice.row, answer, source)
+            elif isinstance(choice, New):
                 await self._insert(tx, mapping, answer, source)
+            elif isinstance(choice, Impossible):
+                await tx.journal.note(self._letter(mapping, shown, choice, source))
             return True
 
     async def _is_known(self, tx: Transaction, mapping: EntityMapping, shown: RemoteObject) -> bool:
@@ -99,51 +119,45 @@ class BringIn:
 
     # -------------------------------------------------------------------------------------------------------- matching
 
-    async def _match(
-        self, tx: Transaction, mapping: EntityMapping, shown: RemoteObject, source: Source
-    ) -> Row | DeadLetter | None:
-        """The one unlinked row that is this object; a dead letter (noted) where that row has another object."""
-        named = await self._rows_of(tx, mapping, {mapping.id_column: shown.id}) if mapping.id_column else []
-        rows = named or await self._rows_of(tx, mapping, self._equal(mapping, shown))
-        free: list[Row] = []
-        taken: Link | None = None
+    async def _choose(self, tx: Transaction, mapping: EntityMapping, shown: RemoteObject) -> RowChoice:
+        """The row that is this object, if there is one that may be."""
+        named = {mapping.id_column: shown.id} if mapping.id_column else {}
+        choice = await self._among(tx, mapping, Rule.ID_COLUMN, await self._rows_of(tx, mapping, named), shown.id)
+        choice = choice or await self._among(tx, mapping, Rule.MARK, await self._marked(tx, mapping, shown), shown.id)
+        if choice is None:
+            rows = await self._rows_of(tx, mapping, match_of_object(mapping, shown.document))
+            choice = await self._among(tx, mapping, Rule.MATCH, rows, shown.id)
+        return choice or New()
+
+    async def _among(
+        self, tx: Transaction, mapping: EntityMapping, rule: Rule, rows: Sequence[Row], remote_id: str
+    ) -> RowChoice | None:
+        found: list[Candidate] = []
         for row in rows:
-            link = await tx.links.claim(RecordId(mapping.entity, row.key), self.system)
-            if link.attempt is not None:
-                raise _Wait
-            if link.remote_id is None or (link.deleted and not link.row_kept):
-                free.append(row)
+            if row.takes_part:
+                link = await tx.links.claim(RecordId(mapping.entity, row.key), self.system)
+                found.append(Candidate(row, standing(link), link.remote_id))
             else:
-                taken = link
-        if len(free) == 1:
-            return free[0]
-        if free or taken is None:
-            return None
-        letter = self._taken_letter(mapping, shown, taken, source)
-        await tx.journal.note(letter)
-        return letter
+                found.append(Candidate(row, Standing.TAKEN))
+        return choose_row(mapping, rule, found, remote_id)
 
-    async def _rows_of(self, tx: Transaction, mapping: EntityMapping, equal: dict[str, Value]) -> list[Row]:
-        if not equal or any(value is None or value == "" for value in equal.values()):
-            return []
-        rows = await tx.search.find(mapping.entity, equal, limit=5)
-        return [row for row in rows if row.takes_part]
+    async def _rows_of(self, tx: Transaction, mapping: EntityMapping, equal: Values) -> Sequence[Row]:
+        return await tx.search.find(mapping.entity, equal, limit=MOST_CANDIDATES) if equal else ()
 
-    def _equal(self, mapping: EntityMapping, shown: RemoteObject) -> dict[str, Value]:
-        seen = mapping.read(shown.document)
-        return {c: mapping.by_column[c].transform.inward(seen[c]) for c in mapping.match_on}
+    async def _marked(self, tx: Transaction, mapping: EntityMapping, shown: RemoteObject) -> Sequence[Row]:
+        """The row whose link made this object, though the link does not know it: the state is an older copy."""
+        if shown.mark is None or shown.mark.installation != self.context.installation:
+            return ()
+        link = await tx.index.by_token(self.system, shown.mark.token)
+        row = await tx.rows.read(link.record) if link is not None and link.record.entity == mapping.entity else None
+        return () if row is None else (row,)
 
-    def _taken_letter(self, mapping: EntityMapping, shown: RemoteObject, link: Link, source: Source) -> DeadLetter:
+    def _letter(
+        self, mapping: EntityMapping, shown: RemoteObject, why: Impossible, source: Source, column: str | None = None
+    ) -> DeadLetter:
+        payload, cause = source.payload or "{}", source.cause
         return DeadLetter(
-            Direction.IN,
-            self.system,
-            mapping.entity,
-            shown.id,
-            None,
-            f"{shown.id} matches {link.record}, which is linked to {link.remote_id} already",
-            "make the two objects one, or change the field that they are matched on",
-            source.payload or "{}",
-            source.cause,
+            Direction.IN, self.system, mapping.entity, shown.id, column, why.reason, why.hint, payload, cause
         )
 
     # ------------------------------------------------------------------------------------------------------ linking it
@@ -165,21 +179,13 @@ class BringIn:
 
     async def _insert(self, tx: Transaction, mapping: EntityMapping, answer: Answer, source: Source) -> None:
         """A new row, with all that the database takes; what it refuses becomes a dead letter of its own."""
-        seen = mapping.read(answer.object.document)
-        values: dict[str, Value] = {}
-        refused: dict[str, str] = {}
-        for each in mapping.fields:
-            if not each.comes_in or seen[each.column] is None:
-                continue
-            try:
-                values[each.column] = each.transform.inward(seen[each.column])
-            except ValueError as error:
-                refused[each.column] = str(error)
-        if mapping.id_column:
-            values[mapping.id_column] = answer.object.id
+        new = new_row(mapping, answer.object.document, answer.object.id)
+        values, refused = dict(new.values), dict(new.refused)
         row = await self._try_insert(tx, mapping, values, refused)
+        hint = f"change the value in {self.system}, or the constraint, then replay this letter"
         for column, reason in refused.items():
-            await tx.journal.note(self._refused_letter(mapping, answer.object, column or None, reason, source))
+            why = Impossible(reason, hint)
+            await tx.journal.note(self._letter(mapping, answer.object, why, source, column or None))
         if row is None:
             return
         await self._link_new(tx, mapping, await References(tx, mapping).row_in(row), answer, source, refused)
@@ -227,18 +233,3 @@ class BringIn:
         await apply(tx, mapping, fresh, Taken(Merge(link), born=True), None, source)
         if needs_nothing(mapping, link, row):
             await tx.mark(self.system, source.cause)
-
-    def _refused_letter(
-        self, mapping: EntityMapping, shown: RemoteObject, column: str | None, reason: str, source: Source
-    ) -> DeadLetter:
-        return DeadLetter(
-            Direction.IN,
-            self.system,
-            mapping.entity,
-            shown.id,
-            column,
-            reason,
-            f"change the value in {self.system}, or the constraint, then replay this letter",
-            source.payload or "{}",
-            source.cause,
-        )
