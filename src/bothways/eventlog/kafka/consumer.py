@@ -7,14 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
 from bothways.eventlog.kafka import options as settings
-from bothways.eventlog.kafka.errors import FORBIDDEN, Trouble, reason, translated
+from bothways.eventlog.kafka.commits import Commits
+from bothways.eventlog.kafka.errors import FORBIDDEN, Trouble, translated
 from bothways.eventlog.kafka.records import delivered
 from bothways.model.errors import BothwaysError
 from bothways.ports import Delivered, Partition
@@ -25,22 +25,13 @@ _AHEAD_MESSAGES = 2_000
 _AHEAD_BYTES = 16 * 1024 * 1024
 _AT_ONCE = 500
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 0.5
-"""So long the thread waits for room before it pauses the partitions: pausing throws away what was fetched."""
+_BUSY_POLL_SECONDS = 0.002
+_BUSY_SECONDS = 1.0
+"""So long after something was handed out its commit is expected: a poll is not interrupted, so it has to be short."""
+_PATIENCE_SECONDS = 0.02
+"""So long the thread waits for room before it pauses the partitions: pausing throws away what librdkafka holds."""
 _REVOKED_SECONDS = 2.0
 """So long a rebalance waits until the event loop has heard of it."""
-_COMMIT_SECONDS = 10.0
-
-_NOT_OURS = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.FENCED_MEMBER_EPOCH,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError._ASSIGNMENT_LOST,
-        KafkaError._NO_OFFSET,
-    }
-)
 
 
 class KafkaConsumer:
@@ -64,18 +55,17 @@ class KafkaConsumer:
         self._ahead_bytes = 0
         self._ours: set[Partition] = set()
         self._failure: Exception | None = None
-        self._leaving = False
-        """No commit is tried again."""
         self._closing = False
-        """The thread ends."""
+        self._busy_until = 0.0
+        self._commits = Commits(self._doing, self._ours)
+        config = settings.consuming(servers, options, self._trouble.note, group)
         try:
-            self._consumer = Consumer(settings.consuming(servers, options, self._trouble.note, group))
+            self._consumer = Consumer({**config, "on_commit": self._commits.answered})
         except KafkaException as error:
             raise settings.unusable(error, options) from None
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
-        self._commits = ThreadPoolExecutor(1, "kafka-commit")
         self._thread = threading.Thread(target=self._main, name=f"kafka-{group}", daemon=True)
         self._thread.start()
 
@@ -99,16 +89,11 @@ class KafkaConsumer:
                 timer.cancel()
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        with self._changed:
-            ours = [
-                TopicPartition(*partition, offset) for partition, offset in offsets.items() if partition in self._ours
-            ]
-        if ours:
-            await self._loop.run_in_executor(self._commits, self._commit, ours)
+        if any(partition in self._ours for partition in offsets):
+            self._busy_until = time.monotonic() + _BUSY_SECONDS
+            await self._commits.make(offsets)
 
     async def close(self) -> None:
-        self._leaving = True
-        await asyncio.to_thread(self._commits.shutdown)
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -120,37 +105,17 @@ class KafkaConsumer:
         with self._changed:
             found = [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
             if found:
+                self._busy_until = time.monotonic() + _BUSY_SECONDS
                 self._ahead_bytes -= sum(map(_size, found))
                 self._changed.notify_all()
             return found
-
-    # In the thread that commits.
-
-    def _commit(self, offsets: list[TopicPartition]) -> None:
-        deadline = time.monotonic() + _COMMIT_SECONDS
-        while True:
-            try:
-                results = self._consumer.commit(offsets=offsets, asynchronous=False)
-                problems = [each.error for each in results if each.error is not None]
-            except KafkaException as error:
-                problems = [reason(error)]
-            problem = next((each for each in problems if each.code() not in _NOT_OURS), None)
-            if problem is None:
-                return
-            if problem.code() in FORBIDDEN or self._leaving or time.monotonic() > deadline:
-                raise translated(problem, f"{self._doing}: committing")
-            # A rebalance or a coordinator that moves: over in a moment.
-            time.sleep(0.05)
-            with self._changed:
-                offsets = [each for each in offsets if (each.topic, each.partition) in self._ours]
-            if not offsets:
-                return
 
     # In the thread that polls.
 
     def _main(self) -> None:
         try:
-            while not self._closing:
+            while not self._closing or (self._commits.busy and self._failure is None):
+                self._commits.serve(self._consumer)
                 if self._wait_for_room(_PATIENCE_SECONDS):
                     self._fetch()
                 else:
@@ -160,10 +125,12 @@ class KafkaConsumer:
             self._call(self._news.set)
         finally:
             self._consumer.close()
+            self._commits.close()
 
     def _fetch(self) -> None:
         """Wait for a message, and take with it what has come meanwhile."""
-        first = self._consumer.poll(_POLL_SECONDS)
+        busy = self._commits.busy or time.monotonic() < self._busy_until
+        first = self._consumer.poll(_BUSY_POLL_SECONDS if busy else _POLL_SECONDS)
         if first is None:
             return
         records = [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
@@ -190,18 +157,18 @@ class KafkaConsumer:
         with self._changed:
             return self._changed.wait_for(self._has_room, seconds)
 
-    def _has_room(self) -> bool:
-        return self._closing or (len(self._ahead) < _AHEAD_MESSAGES and self._ahead_bytes < _AHEAD_BYTES)
+    def _has_room(self, share: float = 1.0) -> bool:
+        room = len(self._ahead) < _AHEAD_MESSAGES * share and self._ahead_bytes < _AHEAD_BYTES * share
+        return room or self._closing
 
     def _hold_still(self) -> None:
-        """Nobody takes what there is: poll for the group's sake only, until somebody does."""
+        """Whoever reads is slow: poll for the group's sake only, until half of what was read ahead is taken."""
         paused = self._consumer.assignment()
         self._consumer.pause(paused)
-        while not self._has_room():
+        while not self._has_room(0.5):
+            self._commits.serve(self._consumer)
             self._fetch()
-        with self._changed:
-            still = [each for each in paused if (each.topic, each.partition) in self._ours]
-        self._consumer.resume(still)
+        self._consumer.resume([each for each in paused if (each.topic, each.partition) in self._ours])
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._trouble.over()

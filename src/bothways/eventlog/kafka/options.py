@@ -17,6 +17,8 @@ from bothways.model.errors import SettingsError
 Options: TypeAlias = dict[str, str | int | float | bool | Callable[[KafkaError], None] | logging.Logger]
 
 LOGGER = logging.getLogger("bothways.eventlog.kafka")
+# One set of options serves producers and consumers; librdkafka warns of each that is for the other kind.
+LOGGER.addFilter(lambda record: "property and will be ignored by this" not in record.getMessage())
 
 _FIXED = {
     "bootstrap.servers": ((), "the servers stand in log.url"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -20,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec 
 from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.errors import NO_TOPIC, Trouble, reason, translated
 from bothways.eventlog.kafka.records import delivered
-from bothways.model.errors import BothwaysError, Unavailable
+from bothways.model.errors import Unavailable
 from bothways.ports import Delivered, Partition
 
 READING = "reading the log"
@@ -28,7 +30,19 @@ READING = "reading the log"
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # its author left it so
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # its author left it so
 
+T = TypeVar("T")
+
 _ANSWER_SECONDS = 10.0
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 _AT_ONCE = 500
 _STEP_BACK = 8
 """How much further to look back each time, where the end of a partition has no messages."""
@@ -51,17 +65,22 @@ class Questions:
         """The client itself."""
         return self._admin
 
-    def failed(self, exception: KafkaException, doing: str) -> BothwaysError:
-        """Why it failed; a login that was refused shows as a time-out, and is known from elsewhere."""
-        self._admin.poll(0)
-        return self._trouble.take() or translated(reason(exception), doing)
+    def ask(self, question: Callable[[], T], doing: str) -> T:
+        """The answer. While leaders and coordinators move, which new topics and groups begin with, ask again."""
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if reason(error).code() not in _MOVING or time.monotonic() > deadline:
+                    # A login that was refused shows as a time-out here, and as what it is elsewhere.
+                    self._admin.poll(0)
+                    raise self._trouble.take() or translated(reason(error), doing) from None
+            time.sleep(0.05)
 
     def partitions(self) -> dict[str, int]:
         """Topic → number of partitions, of those that have leaders for all."""
-        try:
-            topics = self._admin.list_topics(timeout=_ANSWER_SECONDS).topics
-        except KafkaException as error:
-            raise self.failed(error, READING) from None
+        topics = self.ask(lambda: self._admin.list_topics(timeout=_ANSWER_SECONDS), READING).topics
         return {
             name: len(topic.partitions)
             for name, topic in topics.items()
@@ -76,30 +95,29 @@ class Questions:
     def offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
         """The oldest offset, or that of the message to come."""
         wanted = {TopicPartition(*partition): spec for partition in partitions}
-        if not wanted:
-            return {}
-        found = {}
-        for place, answer in self._admin.list_offsets(wanted, request_timeout=_ANSWER_SECONDS).items():
-            try:
-                found[place.topic, place.partition] = answer.result(_ANSWER_SECONDS).offset
-            except KafkaException as error:
-                raise self.failed(error, READING) from None
-        return found
+
+        def question() -> dict[Partition, int]:
+            answers = self._admin.list_offsets(wanted, request_timeout=_ANSWER_SECONDS)
+            return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+
+        return self.ask(question, READING) if wanted else {}
 
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The group's next offsets, where it has committed any."""
         wanted = [TopicPartition(*partition) for partition in partitions]
-        if not wanted:
-            return {}
-        request = ConsumerGroupTopicPartitions(group, wanted)
-        (answer,) = self._admin.list_consumer_group_offsets([request], request_timeout=_ANSWER_SECONDS).values()
-        try:
-            places = answer.result(_ANSWER_SECONDS).topic_partitions
-        except KafkaException as error:
-            if reason(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise self.failed(error, f"asking for the offsets of {group}") from None
-        return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
+
+        def question() -> dict[Partition, int]:
+            request = ConsumerGroupTopicPartitions(group, wanted)
+            (answer,) = self._admin.list_consumer_group_offsets([request], request_timeout=_ANSWER_SECONDS).values()
+            try:
+                places = answer.result().topic_partitions
+            except KafkaException as error:
+                if reason(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return {}
+                raise
+            return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
+
+        return self.ask(question, f"asking for the offsets of {group}") if wanted else {}
 
 
 class Follower:

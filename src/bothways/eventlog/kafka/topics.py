@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.cimpl import NewTopic
@@ -30,11 +32,16 @@ def _make(questions: Questions, topics: Sequence[Topic]) -> None:
     asked = [_described(topic) for topic in topics]
     answers = questions.admin.create_topics(asked, request_timeout=_ANSWER_SECONDS, operation_timeout=_ANSWER_SECONDS)
     for name, answer in answers.items():
-        try:
-            answer.result(_ANSWER_SECONDS)
-        except KafkaException as error:
-            if reason(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise questions.failed(error, f"making the topic {name}") from None
+        questions.ask(partial(_made, answer), f"making the topic {name}")
+
+
+def _made(answer: Future[None]) -> None:
+    """Somebody else may have made it meanwhile."""
+    try:
+        answer.result()
+    except KafkaException as error:
+        if reason(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 
 
 def _described(topic: Topic) -> NewTopic:
