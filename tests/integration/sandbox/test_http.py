@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bothways.sandbox.stripe import Running, Sandbox, Settings, running
+from bothways.sandbox.stripe import Fault, Rule, Running, Sandbox, Settings, running
 from bothways.sandbox.stripe.words import Request
 from tests.servers.sandbox import API_KEY
 
@@ -127,6 +127,18 @@ async def test_two_servers_on_one_address(stripe_sandbox: Running) -> None:
     with pytest.raises(OSError, match="in use"):
         async with running(port=port):
             pass
+
+
+async def test_a_broken_connection_has_no_head(http: httpx.AsyncClient, stripe_sandbox: Running) -> None:
+    """Nothing at all comes back, so that no client can take it for an answer; the next request is answered."""
+    stripe_sandbox.sandbox.faults.add(Rule(Fault.DROP_AFTER, times=1))
+    port = int(stripe_sandbox.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /v1/account HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\n\r\n".encode())
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert (await http.get("/v1/account")).status_code == 200
 
 
 async def test_it_stops_cleanly_with_a_request_under_way() -> None:

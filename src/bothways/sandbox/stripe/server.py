@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
@@ -11,8 +12,8 @@ from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import orjson
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bothways.sandbox.stripe import admin
 from bothways.sandbox.stripe.errors import ApiError
@@ -25,56 +26,66 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
+BREAK = "bothways.break"
+"""The ASGI extension that breaks the connection without an answer: a function without arguments."""
+IDLE_SECONDS = 30
+"""So long a connection may stay open between two requests."""
+
 
 class _TooLarge(Exception):
     """A body over the limit."""
 
 
+class _Disconnected(Exception):
+    """The client went away before its request was here."""
+
+
 def create_app(sandbox: Sandbox) -> Asgi:
-    """The ASGI application of a sandbox. It needs no lifespan."""
+    """The ASGI application of a sandbox. It needs no lifespan.
+
+    On a server without the extension ``BREAK`` a dropped answer is one that announces a body and never sends it.
+    """
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
-            body = await _read(receive, sandbox.settings.body_limit_bytes)
-        except _TooLarge:
-            too_large = ApiError(413, "The request's body is too large.").document()
-            await _send(send, Response(413, orjson.dumps(too_large), (("Content-Type", "application/json"),)))
+            response = await _respond(sandbox, scope, receive)
+        except _Disconnected:
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        request = Request(scope["method"], scope["path"], scope["query_string"], headers, body)
-        if not request.path.startswith(admin.PREFIX):
-            await _send(send, await sandbox.answer(request))
-        elif _from_here(scope):
-            await _send(send, await admin.answer(sandbox, request))
+        except asyncio.CancelledError:  # the server stops, and has broken the connection
+            await _until_disconnected(receive)
+            return
+        if response.dropped and BREAK in scope.get("extensions", {}):
+            scope["extensions"][BREAK]()
+            await _until_disconnected(receive)
         else:
-            denied = ApiError(403, "Only this machine may do this.").document()
-            await _send(send, Response(403, orjson.dumps(denied), (("Content-Type", "application/json"),)))
+            await _send(send, response)
 
     return app
 
 
+async def _respond(sandbox: Sandbox, scope: Message, receive: Receive) -> Response:
+    try:
+        body = await _read(receive, sandbox.settings.body_limit_bytes)
+    except _TooLarge:
+        return _error(413, "The request's body is too large.")
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    request = Request(scope["method"], scope["path"], scope["query_string"], headers, body)
+    if not request.path.startswith(admin.PREFIX):
+        return await sandbox.answer(request)
+    if _from_here(scope):
+        return await admin.answer(sandbox, request)
+    return _error(403, "Only this machine may do this.")
+
+
 async def serve(host: str, port: int, *, settings: Settings | None = None, sandbox: Sandbox | None = None) -> None:
     """Serve until cancelled. Raises ``OSError`` if the address cannot be had."""
-    _probe(host, port)
-    served = sandbox or Sandbox(settings)
-    server = Server(
-        create_app(served),
-        address=host,
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_enabled=False,
-    )
-    running = asyncio.create_task(server.serve())
+    listener = _listening(host, port)
     try:
-        await asyncio.shield(running)
+        await _serve_on(listener, sandbox or Sandbox(settings))
     finally:
-        server.stop()  # type: ignore[no-untyped-call]  # Granian's own signature
-        await running
-        await served.close()
+        listener.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +106,14 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A sandbox served on this event loop, on a free port unless one is given; it answers when this is entered."""
     served = sandbox or Sandbox(settings)
-    chosen = free_port(host) if port is None else port
-    _probe(host, chosen)  # before anybody who listens there already could be taken for us
-    serving = asyncio.create_task(serve(host, chosen, sandbox=served))
-    try:
-        await _wait_until_open(host, chosen, serving)
-        yield Running(f"http://{host}:{chosen}", served)
-    finally:
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
+    with _listening(host, port or 0) as listener:  # whoever connects from now on is answered, if a moment later
+        serving = asyncio.create_task(_serve_on(listener, served))
+        try:
+            yield Running(f"http://{host}:{listener.getsockname()[1]}", served)
+        finally:
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -115,39 +124,93 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def _probe(host: str, port: int) -> None:
-    """Fail here, with a plain error, if the address is taken."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
+class _Protocol(HttpToolsProtocol):
+    """Lets the application break a connection."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: dict[str, Any] = {BREAK: self.transport.abort}
+        self.scope["extensions"] = extensions
 
 
-async def _wait_until_open(host: str, port: int, serving: asyncio.Task[None]) -> None:
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except ConnectionRefusedError:
-            await asyncio.sleep(0.005)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return
-    await serving
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ``OSError``."""
+    where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    made = socket.socket(*where[:3])
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where[4])
+        made.listen(1024)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+async def _serve_on(listener: socket.socket, sandbox: Sandbox) -> None:
+    """Serve until cancelled; what is under way then is given up."""
+    config = uvicorn.Config(
+        create_app(sandbox),
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level=logging.ERROR,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,  # the sandbox has a clock of its own
+        timeout_keep_alive=IDLE_SECONDS,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    try:
+        await server.startup([listener])
+        await asyncio.Event().wait()
+    finally:
+        await _stop(server)
+        await sandbox.close()
+
+
+async def _stop(server: uvicorn.Server) -> None:
+    """Uvicorn's own way to stop waits for requests under way; those of a sandbox may be slow on purpose."""
+    for listening in server.servers:
+        listening.close()
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    under_way = list(server.server_state.tasks)
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def _read(receive: Receive, most: int) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= most:
+    body, more = b"", True
+    while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Disconnected
         body += message.get("body", b"")
-    if len(body) > most:
-        raise _TooLarge
+        more = message.get("more_body", False)
+        if len(body) > most:
+            raise _TooLarge
     return body
 
 
+async def _until_disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _error(status: int, message: str) -> Response:
+    document = orjson.dumps(ApiError(status, message).document())
+    return Response(status, document, (("Content-Type", "application/json"),))
+
+
 async def _send(send: Send, response: Response) -> None:
-    """Send an answer; a dropped one announces a body and never sends it, so that the server breaks the connection."""
+    """Send an answer; of a dropped one only the head."""
     length = str(len(response.body)).encode()
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in response.headers]
     await send(
