@@ -230,6 +230,19 @@ class LinkSuite:
             assert not await tx.index.is_retired("stripe", "product", "cus_1")
             assert not await tx.index.is_retired("salesforce", "customer", "cus_1")
 
+    async def test_no_decision_is_lost(self, catalogue: Catalogue) -> None:
+        """Many workers on few links, each deciding from what it read: every decision builds on the one before."""
+        records = [RecordId("customer", f'{{"id":{number}}}') for number in range(3)]
+
+        async def decide(number: int) -> None:
+            async with catalogue.transaction() as tx:
+                link = await tx.links.claim(records[number % 3], "stripe")
+                await tx.links.save(replace(link, revision=link.revision + 1))
+
+        await asyncio.wait_for(asyncio.gather(*(decide(number) for number in range(60))), 60)
+        async with catalogue.transaction() as tx:
+            assert [(await tx.links.claim(record, "stripe")).revision for record in records] == [20, 20, 20]
+
     async def test_overdue_links_are_taken_by_one_worker_at_a_time(self, catalogue: Catalogue) -> None:
         """What is due comes once per lease, the oldest first; what another transaction holds is passed over."""
         async with catalogue.transaction() as tx:

@@ -22,8 +22,8 @@ from bothways.state.tables import pace as table
 HEADROOM = 0.99
 """Of the rate; the rest is for the jitter between here and the remote, which counts calls on its own clock."""
 AHEAD = 0.05
-"""Seconds of slots in one reservation."""
-LATE = 0.1
+"""Seconds of slots in one reservation; the next one is made when half of them are left, so that nobody waits for it."""
+LATE = 0.2
 """A slot that nobody took for so many seconds is given up: otherwise a pause would be followed by a burst."""
 SLOWER = 0.7
 """The rate is multiplied by this when the system asks for fewer calls …"""
@@ -69,11 +69,14 @@ class SharedPace:
 
     def __init__(self, store: Store, system: str, rate: float, *, headroom: float = HEADROOM) -> None:
         self._store, self._system, self._full = store, system, rate * headroom
+        self._batch = max(1, math.floor(self._full * AHEAD))
         self._slots: deque[float] = deque()
         """Reserved and not used, in the event loop's time."""
+        self._offsets: deque[float] = deque(maxlen=20)
+        """The event loop's time less the database's, as seen lately; each too great by the way of an answer."""
         self._waiting = 0
-        self._used_up = False
-        """The last reservation was used to its end: calls follow each other closely."""
+        self._busy = False
+        """The last reservation was used in time: calls follow each other closely."""
         self._lock = asyncio.Lock()
 
     async def turn(self) -> None:
@@ -84,7 +87,7 @@ class SharedPace:
 
     async def slow_down(self, retry_after: float | None) -> None:
         self._slots.clear()
-        self._used_up = False
+        self._busy = False
         await self._change(lambda row, now: slowed(row, now, retry_after, self._full))
 
     async def _slot(self) -> float:
@@ -92,7 +95,7 @@ class SharedPace:
         try:
             async with self._lock:
                 self._give_up_late()
-                if not self._slots:
+                if len(self._slots) <= (self._batch // 2 if self._busy else 0):
                     await self._reserve()
                 return self._slots.popleft()
         finally:
@@ -102,23 +105,26 @@ class SharedPace:
         oldest = asyncio.get_running_loop().time() - LATE
         while self._slots and self._slots[0] < oldest:
             self._slots.popleft()
-            self._used_up = False
+            self._busy = False
 
     async def _reserve(self) -> None:
-        ahead = math.floor(self._full * AHEAD) if self._used_up else 0
-        count = max(1, min(self._waiting, max(1, math.floor(self._full * AHEAD))), ahead)
-        times: list[float] = []
+        count = self._batch if self._busy else min(self._waiting, self._batch)
+        reserved: list[float] = []
+        clock = 0.0
 
         def take(row: PaceRow, now: float) -> PaceRow:
-            after, reserved = reserve(row, now, count, self._full)
-            times[:] = [each - now for each in reserved]
+            nonlocal clock
+            clock = now
+            after, reserved[:] = reserve(row, now, count, self._full)
             return after
 
         await self._change(take)
-        # The answer is later than the clock that was read for it, so no slot comes too early.
-        arrived = asyncio.get_running_loop().time()
-        self._slots.extend(arrived + each for each in times)
-        self._used_up = True
+        # Every offset is too great, since the answer comes after the clock was read: the least is the best, and no
+        # slot comes too early by it.
+        self._offsets.append(asyncio.get_running_loop().time() - clock)
+        offset = min(self._offsets)
+        self._slots.extend(each + offset for each in reserved)
+        self._busy = True
 
     async def _change(self, change: Callable[[PaceRow, float], PaceRow]) -> None:
         """Change the row under its lock; ``change`` gets it, and the database's clock."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import psycopg
@@ -12,9 +14,9 @@ import pytest
 
 from bothways.connectors.postgres.catalogue import PostgresCatalogue
 from bothways.connectors.postgres.store import Limits
-from bothways.model.errors import Busy, MappingBroken, SettingsError
+from bothways.model.errors import Busy, MappingBroken, RowRefused, SettingsError
 from bothways.model.record import RecordId
-from tests.integration.postgres_catalogue.conftest import CUSTOMERS, INVOICES
+from tests.integration.postgres_catalogue.conftest import CUSTOMERS, INVOICES, LIMITS
 from tests.servers.shared import free_ports
 from tests.suites.catalogue import add, customer, ended
 
@@ -186,6 +188,33 @@ async def test_lost_connections(catalogue: PostgresCatalogue, sql: psycopg.Conne
             assert attempt < 9
 
 
+@pytest.mark.parametrize("seed", range(4))
+async def test_cancelled_anywhere(catalogue: PostgresCatalogue, sql: psycopg.Connection, seed: int) -> None:
+    """However many transactions are cancelled, at whatever step: each is whole or not there, no connection is lost."""
+    chance = random.Random(seed)
+
+    async def worker(number: int) -> None:
+        async with catalogue.transaction() as tx:
+            await tx.links.claim(RecordId("customer", f'{{"id":{number}}}'), "stripe")
+            row = await tx.rows.insert("customer", {"name": f"{number}", "age": 1})
+            await tx.rows.update(customer(row), {"age": 2})
+
+    async def cancelled(number: int) -> None:
+        task = asyncio.create_task(worker(number))
+        await asyncio.wait({task}, timeout=chance.random() * 0.03)
+        task.cancel()
+        await asyncio.wait({task})
+
+    for start in range(0, 60, 12):
+        await ended(asyncio.gather(*(cancelled(number) for number in range(start, start + 12))))
+    async with AsyncExitStack() as stack:
+        for _ in range(LIMITS.connections):
+            await ended(stack.enter_async_context(catalogue.transaction()))
+    links = sql.execute("SELECT key::json ->> 'id' FROM bothways.link ORDER BY 1").fetchall()
+    assert links == sql.execute("SELECT name FROM customers WHERE age = 2 ORDER BY 1").fetchall()
+    assert sql.execute("SELECT FROM customers WHERE age = 1").fetchall() == []
+
+
 async def test_an_error_that_was_not_passed_on(catalogue: PostgresCatalogue, sql: psycopg.Connection) -> None:
     """A transaction that the server has given up is never taken for a committed one."""
 
@@ -202,6 +231,20 @@ async def test_an_error_that_was_not_passed_on(catalogue: PostgresCatalogue, sql
         await swallow()
     async with catalogue.transaction() as tx:
         assert await tx.search.page("customer", None, 10) == []
+
+
+async def test_an_error_of_the_callers_own_stays_what_it_is(catalogue: PostgresCatalogue) -> None:
+    """Also where an error of the database is behind it."""
+
+    async def decide() -> None:
+        async with catalogue.transaction() as tx:
+            try:
+                await tx.rows.insert("customer", {"name": None})
+            except RowRefused as error:
+                raise KeyError("decided otherwise") from error
+
+    with pytest.raises(KeyError):
+        await decide()
 
 
 async def test_read_committed_whatever_the_database_says(prepared: str, sql: psycopg.Connection) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import psycopg
 import sqlalchemy.exc
@@ -35,32 +34,17 @@ _NO_LOGIN = re.compile(r'role ".*" does not exist|authentication failed|no pg_hb
 _STATE_CONSTRAINTS = frozenset({"link_token", "link_remote_id"})
 
 
-def driver_error(error: BaseException) -> psycopg.Error | None:
-    """The driver's error behind SQLAlchemy's, or the error itself if it is one."""
-    for each in _causes(error):
-        if isinstance(each, psycopg.Error):
-            return each
-        if isinstance(each, sqlalchemy.exc.DBAPIError) and isinstance(each.orig, psycopg.Error):
-            return each.orig
-        if isinstance(each, sqlalchemy.exc.DBAPIError) and each.orig is not None:
-            return driver_error(each.orig)
-    return None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    yield error
-    if error.__cause__ is not None:
-        yield from _causes(error.__cause__)
-
-
 def transaction_error(error: BaseException) -> BothwaysError | None:
-    """What ended a transaction, in our words; None where the error is not the database's, or a fault of ours."""
+    """What ended a transaction, in our words; None where the error is not the database's, or a fault of ours.
+
+    An error that only has one of the database's as its cause is somebody's own word, and is left alone.
+    """
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return Busy("no connection to the catalogue became free", hint="raise the number of connections")
-    if isinstance(error, BothwaysError):
-        return None
-    found = driver_error(error)
-    return None if found is None else _told(found)
+    found: object = error
+    while isinstance(found, sqlalchemy.exc.DBAPIError):
+        found = found.orig
+    return _told(found) if isinstance(found, psycopg.Error) else None
 
 
 def _told(error: psycopg.Error) -> BothwaysError | None:

@@ -95,9 +95,14 @@ class PostgresStore:
             connect_timeout=max(1, round(self._limits.connect)),
             application_name="bothways",
         )
-        await connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in self._settings()).encode())
-        await connection.set_autocommit(False)
-        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        try:
+            settings = "; ".join(f"SET {name} = '{value}'" for name, value in self._settings())
+            await connection.execute(settings.encode(), prepare=False)
+            await connection.set_autocommit(False)
+            await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     def _settings(self) -> list[tuple[str, str]]:
