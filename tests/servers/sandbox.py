@@ -7,6 +7,7 @@ Both begin without a rate limit; ``limits`` sets one.
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -104,9 +105,9 @@ async def stripe_sandbox() -> AsyncIterator[Running]:
         yield served
 
 
-@pytest.fixture(scope="session")
-def _stripe_server() -> Iterator[SandboxProcess]:
-    """The process of this run."""
+@contextlib.contextmanager
+def stripe_server() -> Iterator[SandboxProcess]:
+    """A sandbox in a process of its own, for as long as the block lasts."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = ["-m", "bothways.sandbox.stripe", "--listen", f"127.0.0.1:{port}", "--rate", "0", "--backoff", "0.05"]
@@ -119,6 +120,13 @@ def _stripe_server() -> Iterator[SandboxProcess]:
         admin.close()
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def _stripe_server() -> Iterator[SandboxProcess]:
+    """The process of this run."""
+    with stripe_server() as served:
+        yield served
 
 
 @pytest.fixture
