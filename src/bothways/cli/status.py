@@ -12,6 +12,7 @@ from bothways.cli.context import AsJson, run
 
 if TYPE_CHECKING:
     from bothways.config import Settings
+    from bothways.connectors.postgres.slot import SlotStatus
     from bothways.wiring.numbers import Status
 
 
@@ -58,8 +59,17 @@ def _show(found: Status) -> None:
     counts = found.counts
     output.pairs(
         {
+            "slot": _slot(found.slot),
             "parked": counts.parked,
             "dead letters": counts.dead_letters,
             "conflicts": f"{counts.conflicts}, {counts.reviews} of them to be reviewed",
         }
     )
+
+
+def _slot(slot: SlotStatus | None) -> str:
+    if slot is None:
+        return "missing: nothing is captured; run `bothways setup`"
+    reader = "read now" if slot.active else "nobody reads it"
+    trouble = "" if slot.wal_status in ("reserved", "extended") else f", its WAL is {slot.wal_status}"
+    return f"{slot.name}, {reader}, {slot.lag_bytes} bytes behind{trouble}"

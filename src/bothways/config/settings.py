@@ -160,6 +160,11 @@ class Settings(Model):
         self._file, self._lines = file, lines
         return self
 
+    @property
+    def folder(self) -> Path:
+        """Where the settings stand."""
+        return self._file.parent.absolute()
+
     def refusal(self, problems: Iterable[Problem]) -> SettingsError:
         """The error that says what is wrong, with lines; also of what only the database or the connector can tell."""
         return refusal(self._file, self._lines, problems)

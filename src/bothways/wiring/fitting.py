@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from bothways.config import Settings
@@ -51,11 +54,12 @@ class Fitted:
 def fit(settings: Settings, tables: Mapping[str, TableDescription], kinds: Mapping[str, Kind]) -> Fitted:
     """The mappings of these settings. Raises ``SettingsError`` with every problem and its line."""
     fitting = _Fitting(settings, tables, kinds)
-    mappings = {
-        (name, system): fitting.mapping(name, entity, system, remote)
-        for name, entity in settings.entities.items()
-        for system, remote in entity.remotes.items()
-    }
+    with importable(settings.folder):
+        mappings = {
+            (name, system): fitting.mapping(name, entity, system, remote)
+            for name, entity in settings.entities.items()
+            for system, remote in entity.remotes.items()
+        }
     if fitting.problems:
         raise settings.refusal(fitting.problems)
     return Fitted(tables, mappings)
@@ -153,6 +157,16 @@ class _Fitting:
         return key[0]
 
 
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """The user's own functions may stand beside the settings."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
 def chosen_transform(settings: TransformSettings) -> Transform:
     """The transform that the settings name. Raises ``ValueError`` where a function is not there."""
     if settings.name is not None:
@@ -167,7 +181,9 @@ def _function(path: str) -> Callable[[Value], Value]:
     try:
         found = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        raise ValueError(f"the module {module} cannot be imported ({error}); is its folder on PYTHONPATH?") from None
+        raise ValueError(
+            f"the module {module} cannot be imported ({error}); it has to stand beside the settings or on PYTHONPATH"
+        ) from None
     except AttributeError:
         raise ValueError(f"the module {module} has no {name}") from None
     if not callable(found):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bothways.connectors.postgres.capture import PostgresCapture
+from bothways.connectors.postgres.slot import SlotStatus, look_at_slot
 from bothways.flow.deliver import Deliver
 from bothways.flow.poll import checkpoint, gap_flag
 from bothways.insight.metrics import Metrics
@@ -34,6 +35,8 @@ class Status:
     counts: Counts
     polls: Mapping[str, PollStatus]
     """By system."""
+    slot: SlotStatus | None
+    """None: there is no slot, so nothing is captured."""
 
 
 async def status_of(parts: Parts) -> Status:
@@ -46,7 +49,8 @@ async def status_of(parts: Parts) -> Status:
             state = await transaction.checkpoints.load(checkpoint(system))
             gap = await transaction.checkpoints.load(gap_flag(system))
             polls[system] = PollStatus(_polled(state), gap is not None)
-    return Status(await waiting_by_topic(parts), counts, polls)
+    slot = await look_at_slot((await parts.catalogue()).store, parts.settings.slot)
+    return Status(await waiting_by_topic(parts), counts, polls, slot)
 
 
 async def waiting_by_topic(parts: Parts) -> Mapping[str, int]:

@@ -36,10 +36,12 @@ def test_status_before_anything_has_happened(ready: Program) -> None:
     assert found["waiting"] == {"bothways.customer": 0, "bothways.stripe.customer": 0}
     assert (found["counts"]["dead_letters"], found["counts"]["parked"], found["counts"]["pairs"]) == (0, 0, [])
     assert found["polls"]["stripe"]["gap"] is False
+    assert (found["slot"]["active"], found["slot"]["wal_status"]) == (False, "reserved")
     shown = ready("status")
     assert shown.code == exits.OK
     assert "There are no links yet." in shown.out
     assert "bothways.stripe.customer" in shown.out
+    assert "nobody reads it" in shown.out
 
 
 def test_dead_letters_can_be_looked_at(ready: Program, letter: str) -> None:

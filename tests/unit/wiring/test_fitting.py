@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,16 @@ def test_what_cannot_be_mapped_is_refused_with_its_line(tmp_path: Path, field: s
     text = (tmp_path / "bothways.toml").read_text()
     assert f"bothways.toml:{line_of(text, field)}: entities.customer.stripe.fields" in str(refused.value)
     assert says in str(refused.value)
+
+
+def test_functions_of_the_user_stand_beside_the_settings(tmp_path: Path) -> None:
+    """They are imported from there, and the path is as it was afterwards."""
+    (tmp_path / "shop_rules.py").write_text("def out(v):\n    return v.upper()\n\ndef back(v):\n    return v.lower()\n")
+    before = list(sys.path)
+    pair = '{ outward = "shop_rules:out", inward = "shop_rules:back" }'
+    (found,) = mapping(tmp_path, f'name = {{ field = "name", transform = {pair} }}').fields
+    assert (found.transform.outward("Ada"), found.transform.inward("ADA")) == ("ADA", "ada")
+    assert sys.path == before
 
 
 @pytest.mark.parametrize(
