@@ -24,6 +24,7 @@ from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.relations import Relations
 from bothways.connectors.postgres.replication import Replication, Server
 from bothways.connectors.postgres.resume import Resume, last_positions
+from bothways.connectors.postgres.stream import Stream
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.model.errors import SourceLost
 from bothways.ports import Log, LogReading
@@ -126,35 +127,41 @@ class PostgresCapture:
             return asyncio.run_coroutine_threadsafe(work, loop).result()
 
         server = replication.server()
-        replication.check_publication()
-        relations = Relations(self._url, self._tables, self._publication, self._prefix, server.database)
-        wait_for(relations.open())
-        if not _acquire(control, replication, server):
+        stream = _acquire(control, replication, server)
+        if stream is None:
             return
-        # Whoever had the slot before has appended its last message by now; so have we, on an earlier connection.
-        while not sink.flush(control.status_seconds) and not control.stopping.is_set():
-            control.repeat_status()
-        tails = wait_for(self._log.tails(sorted({table.topic for table in self._tables})))
-        resume = Resume(last_positions(tails, server.source, server.wal_end), self._log.partition_of)
+        try:
+            relations = Relations(self._url, self._tables, self._publication, self._prefix, server.database)
+            wait_for(relations.open())
+            # Whoever had the slot before has appended its last message by now; so have we, on an earlier connection.
+            while not sink.flush(control.status_seconds) and not control.stopping.is_set():
+                control.repeat_status()
+            tails = wait_for(self._log.tails(sorted({table.topic for table in self._tables})))
+            last = last_positions(tails, server.source, wait_for(relations.wal_end()))
 
-        def table_for(relation: Relation) -> Table | None:
-            return wait_for(relations.table_for(relation))
+            def table_for(relation: Relation) -> Table | None:
+                return wait_for(relations.table_for(relation))
 
-        progress = Progress(control.confirmed_lsn)
-        Session(control, Transactions(server.source, table_for), progress, resume, sink).run()
+            transactions = Transactions(server.source, table_for)
+            resume = Resume(last, self._log.partition_of)
+            Session(control, stream, transactions, Progress(control.confirmed_lsn), resume, sink).run()
+        finally:
+            control.stream = None
+            stream.close()
 
 
-def _acquire(control: Control, replication: Replication, server: Server) -> bool:
-    """Start the stream, once nobody else reads the slot; False when told to stop instead."""
+def _acquire(control: Control, replication: Replication, server: Server) -> Stream | None:
+    """Start the stream, once nobody else reads the slot; None when told to stop instead."""
     while not control.stopping.is_set():
         slot = replication.slot()
         if slot.active_pid is None:
-            with contextlib.suppress(psycopg.errors.ObjectInUse):
-                control.started(replication.start(), slot.confirmed_lsn, server.status_seconds)
-                return True
+            with contextlib.suppress(psycopg.errors.ObjectInUse):  # somebody was faster
+                stream = replication.start()
+                control.started(stream, slot.confirmed_lsn, server.status_seconds)
+                return stream
         control.state = f"another capture reads the slot (the server's process {slot.active_pid}): waiting for it"
         control.stopping.wait(LOOK_AGAIN_SECONDS)
-    return False
+    return None
 
 
 def _settle(done: asyncio.Future[None], failure: Exception | None) -> None:

@@ -130,17 +130,23 @@ class Control:
     def close(self) -> None:
         """The role has ended."""
         self._wake.close()
+        self._woken.close()
 
 
 class Session:
     """Reads one stream. A lost connection raises ``psycopg.Error`` or ``OSError``; what the log raises goes through."""
 
     def __init__(
-        self, control: Control, transactions: Transactions, progress: Progress, resume: Resume, sink: Sink
+        self,
+        control: Control,
+        stream: Stream,
+        transactions: Transactions,
+        progress: Progress,
+        resume: Resume,
+        sink: Sink,
     ) -> None:
-        assert control.stream is not None
         self._control = control
-        self._stream = control.stream
+        self._stream = stream
         self._transactions = transactions
         self._progress = progress
         self._resume = resume
@@ -153,25 +159,21 @@ class Session:
 
     def run(self) -> None:
         """Until told to stop: then what was read is flushed and acknowledged."""
-        try:
-            self._control.state = None
-            while not self._control.stopping.is_set():
-                data = self._stream.receive()
-                if data:
-                    self._metrics.read_bytes += len(data)
-                    self._take_in(data)
-                self._acknowledge(time.monotonic())
-                if not data:
-                    self._hurry()
-                    self._control.wait(self._stream, self._idle_seconds())
-                elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
-                    time.sleep(NAP_SECONDS)
-            self._sink.flush(FLUSH_SECONDS)
-            self._look_at = 0.0
+        self._control.state = None
+        while not self._control.stopping.is_set():
+            data = self._stream.receive()
+            if data:
+                self._metrics.read_bytes += len(data)
+                self._take_in(data)
             self._acknowledge(time.monotonic())
-        finally:
-            self._control.stream = None
-            self._stream.close()
+            if not data:
+                self._hurry()
+                self._control.wait(self._stream, self._idle_seconds())
+            elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
+                time.sleep(NAP_SECONDS)
+        self._sink.flush(FLUSH_SECONDS)
+        self._look_at = 0.0
+        self._acknowledge(time.monotonic())
 
     def _hurry(self) -> None:
         if self._sink.number > self._hurried:

@@ -14,7 +14,7 @@ from bothways.connectors.postgres.fragments import fragment
 from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.tables import TableDescription, describe
 from bothways.connectors.postgres.values import ValueType
-from bothways.model.errors import MappingBroken
+from bothways.model.errors import MappingBroken, SourceLost
 from bothways.sync.mapping import TableMap
 
 
@@ -39,8 +39,14 @@ class Relations:
         self._oids: dict[int, tuple[str, str]] = {}
 
     async def open(self) -> None:
-        """Find the mapped tables. Raises ``MappingBroken`` for one that is gone or not published."""
+        """Find the mapped tables. Raises ``MappingBroken`` for one that is gone or not published, ``SourceLost``."""
         async with await self._connect() as connection:
+            cursor = await connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [self._publication])
+            if await cursor.fetchone() is None:
+                raise SourceLost(
+                    f"the publication {self._publication} does not exist: the server does not know what to send",
+                    hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
+                )
             cursor = await connection.execute(_PUBLISHED, [self._publication])
             published = set(await cursor.fetchall())
             for table in self._maps:
@@ -52,6 +58,13 @@ class Relations:
                         hint="run `bothways setup`, which adds it, then `bothways backfill`",
                     )
                 self._found[described.schema, described.name] = table
+
+    async def wal_end(self) -> int:
+        """Up to where the server's WAL is safe on disk."""
+        async with await self._connect() as connection:
+            cursor = await connection.execute(_WAL_END)
+            (found,) = await cursor.fetchone() or (0,)
+        return int(found)
 
     async def table_for(self, relation: Relation) -> Table | None:
         """The table as the stream will show it; None for one that is not mapped.
@@ -135,6 +148,10 @@ async def _types(connection: psycopg.AsyncConnection[Any], oids: Sequence[int]) 
 
 
 _PUBLISHED = "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = %s"
+
+_WAL_END = """
+SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn
+"""
 
 _TYPES = """
 WITH RECURSIVE base AS (

@@ -30,8 +30,6 @@ class Server:
 
     source: str
     """As in ``Position``: system identifier and timeline."""
-    wal_end: int
-    """Up to where its WAL is safe on disk."""
     database: str
     status_seconds: float
     """So often it wants to hear of us, at least."""
@@ -69,11 +67,10 @@ class Replication:
         """Who is at the other end. Sets the session up, too."""
         for name, value in _SESSION.items():
             self._ask(sql.SQL("SET {} = {}").format(sql.Identifier(name), value))
-        system, timeline, position, database = self._ask(sql.SQL("IDENTIFY_SYSTEM"))[0]
+        system, timeline, _, database = self._ask(sql.SQL("IDENTIFY_SYSTEM"))[0]
         timeout_ms = int(self._ask(sql.SQL("SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'"))[0][0])
         return Server(
             source=f"{system}-{timeline}",
-            wal_end=lsn(position),
             database=database,
             status_seconds=min(_STATUS_SECONDS, timeout_ms / 3000) if timeout_ms else _STATUS_SECONDS,
         )
@@ -100,21 +97,17 @@ class Replication:
             )
         return Slot(None if active is None else int(active), lsn(confirmed))
 
-    def check_publication(self) -> None:
-        """Raises ``SourceLost`` where the publication is gone: the stream would fail at the first change."""
-        if not self._ask(sql.SQL("SELECT 1 FROM pg_publication WHERE pubname = {}").format(self._publication)):
-            raise SourceLost(
-                f"the publication {self._publication} does not exist: the server does not know what to send",
-                hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
-            )
-
     def start(self) -> Stream:
         """Stream from where the slot was acknowledged. Raises ``psycopg.errors.ObjectInUse`` while others read it."""
         stream = stream_over(self._connection)
         command = sql.SQL(
             "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {}, messages 'true')"
         ).format(sql.Identifier(self._slot), sql.Literal(_listed(self._publication)))
-        stream.start(command.as_string(self._connection))
+        try:
+            stream.start(command.as_string(self._connection))
+        except BaseException:
+            stream.close()
+            raise
         return stream
 
     def close(self) -> None:

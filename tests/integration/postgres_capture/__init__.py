@@ -1,0 +1,1 @@
+"""Capture on a real PostgreSQL."""
