@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import pytest
 
-from bothways.model.errors import NoSuchRecord, NotUnique, RowRefused
+from bothways.model.errors import NotUnique, RowRefused
 from bothways.model.record import RecordId, Row
 from bothways.model.values import Value
 from bothways.ports import Catalogue, Transaction
@@ -186,13 +186,13 @@ class RowSuite:
             assert await tx.rows.read(customer(row)) == after
 
     async def test_a_row_that_is_not_there(self, catalogue: Catalogue) -> None:
-        """Reading gives nothing, deleting does nothing, updating is an error."""
+        """Reading gives nothing, deleting does nothing, updating is refused."""
         nobody = RecordId("customer", '{"id":4711}')
         async with catalogue.transaction() as tx:
             assert await tx.rows.read(nobody) is None
             assert await tx.rows.read(nobody, lock=True) is None
             await tx.rows.delete(nobody)
-            with pytest.raises(NoSuchRecord):
+            with pytest.raises(RowRefused):
                 await tx.rows.update(nobody, {"name": "Ada"})
 
     async def test_a_deleted_row_is_gone(self, catalogue: Catalogue) -> None:
@@ -203,16 +203,6 @@ class RowSuite:
             assert await tx.rows.read(customer(row)) is None
         async with catalogue.transaction() as tx:
             assert await tx.rows.read(customer(row)) is None
-
-    async def test_the_condition_of_the_entity_is_told_with_the_row(self, catalogue: Catalogue) -> None:
-        """A row outside of it can be read, and says so, after each write too."""
-        row = await add(catalogue, "ada@example.com", guest=True)
-        assert not row.takes_part
-        async with catalogue.transaction() as tx:
-            assert (await tx.rows.update(customer(row), {"guest": False})).takes_part
-            found = await tx.rows.read(customer(row))
-        assert found is not None
-        assert found.takes_part
 
     async def test_rows_are_found_by_their_values(self, catalogue: Catalogue) -> None:
         """All columns must be equal, null only to null; the limit holds, in the key's order."""
@@ -249,8 +239,8 @@ class RowSuite:
         assert seen == rows
 
 
-class ConstraintSuite:
-    """What the database refuses is told, and the transaction goes on."""
+class UniqueSuite:
+    """A row that is there already is told, and the transaction goes on."""
 
     async def test_a_second_row_of_a_unique_value(self, catalogue: Catalogue) -> None:
         """``NotUnique`` names the constraint; what was done before in the transaction stays."""
@@ -265,6 +255,10 @@ class ConstraintSuite:
             after = await tx.rows.update(customer(before), {"email": "hopper@example.com"})
         async with catalogue.transaction() as tx:
             assert await tx.rows.read(customer(before)) == after
+
+
+class ConstraintSuite:
+    """What only a database with types, constraints and conditions does."""
 
     @pytest.mark.parametrize(
         ("column", "value"),
@@ -315,6 +309,16 @@ class ConstraintSuite:
                 values = {"customer_id": row.values["id"], "amount": "1.00"}
                 invoice = await ended(other.rows.insert("invoice", values))
         assert invoice.values["amount"] == "1.00"
+
+    async def test_the_condition_of_the_entity_is_told_with_the_row(self, catalogue: Catalogue) -> None:
+        """A row outside of it can be read, and says so, after each write too."""
+        row = await add(catalogue, "ada@example.com", guest=True)
+        assert not row.takes_part
+        async with catalogue.transaction() as tx:
+            assert (await tx.rows.update(customer(row), {"guest": False})).takes_part
+            found = await tx.rows.read(customer(row))
+        assert found is not None
+        assert found.takes_part
 
     async def test_many_refusals_in_one_transaction(self, catalogue: Catalogue) -> None:
         """Each leaves the transaction as it was."""

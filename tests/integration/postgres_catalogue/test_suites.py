@@ -10,7 +10,7 @@ from bothways.ports import Catalogue, Pace, Records, Role
 from bothways.state.cleanup import Cleanup
 from bothways.state.pace import SharedPace
 from bothways.state.store import Store
-from tests.suites.catalogue import ConstraintSuite, RowSuite, TransactionSuite
+from tests.suites.catalogue import ConstraintSuite, RowSuite, TransactionSuite, UniqueSuite
 from tests.suites.catalogue_state import JournalSuite, LinkSuite, WaitingSuite
 
 
@@ -19,6 +19,10 @@ class TestTransactions(TransactionSuite):
 
 
 class TestRows(RowSuite):
+    """On PostgreSQL."""
+
+
+class TestUnique(UniqueSuite):
     """On PostgreSQL."""
 
 

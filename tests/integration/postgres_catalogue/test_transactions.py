@@ -283,6 +283,18 @@ async def test_passwords_stay_out_of_errors(postgres_server: str) -> None:
     await catalogue.close()
 
 
+async def test_one_object_is_linked_once(catalogue: PostgresCatalogue) -> None:
+    """Of two transactions that link it to different records, the later one is told to look again."""
+    old, new = RecordId("customer", '{"id":1}'), RecordId("customer", '{"id":2}')
+    async with catalogue.transaction() as tx:
+        await tx.links.save(replace(await tx.links.claim(old, "stripe"), remote_id="cus_1"))
+    with pytest.raises(Busy):
+        async with catalogue.transaction() as tx:
+            await tx.links.save(replace(await tx.links.claim(new, "stripe"), remote_id="cus_1"))
+    async with catalogue.transaction() as tx:
+        assert await tx.links.lock(new, "stripe") is None
+
+
 async def test_saving_twice_in_any_order_moves_a_link(catalogue: PostgresCatalogue) -> None:
     """A link may be saved under its new key before it is removed from the old one."""
     old, new = RecordId("customer", '{"id":1}'), RecordId("customer", '{"id":2}')

@@ -11,7 +11,7 @@ from psycopg.pq.abc import PGresult
 from bothways.connectors.postgres.errors import row_error
 from bothways.connectors.postgres.statements import Parameters, TableSql, parameter
 from bothways.connectors.postgres.tables import Column, describe
-from bothways.model.errors import MappingBroken, NoSuchRecord, NotUnique, RowRefused, UnknownEntity
+from bothways.model.errors import MappingBroken, NotUnique, RowRefused, UnknownEntity
 from bothways.model.record import RecordId, Row
 from bothways.model.values import Values
 from bothways.sync.mapping import TableMap
@@ -92,7 +92,7 @@ class PostgresRows:
         else:
             row = await self.read(record)
         if row is None:
-            raise NoSuchRecord(f"there is no {record}, or a trigger keeps it as it is")
+            raise RowRefused(f"there is no {record}, or a trigger of its table keeps it as it is")
         return row
 
     async def delete(self, record: RecordId) -> None:
