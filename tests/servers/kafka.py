@@ -68,10 +68,12 @@ def kafka_url(kafka_servers: str) -> str:
 
 
 @contextlib.contextmanager
-def running(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[str]:
+def running(
+    folder: Path, settings: Mapping[str, str] | None = None, login: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """A broker with its data in the folder; gives ``host:port`` once it answers, stops it at the end.
 
-    ``settings`` are broker properties besides ours; ``listener`` names another security protocol than PLAINTEXT.
+    ``settings`` are broker properties besides ours; ``login`` is what a client needs with them.
     """
     libraries = fetched()
     broker, controller = free_ports(2)
@@ -91,7 +93,7 @@ def running(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator
         )
         try:
             servers = f"127.0.0.1:{broker}"
-            _wait_until_it_answers(process, servers, folder / "broker.log")
+            _wait_until_it_answers(process, {"bootstrap.servers": servers, **(login or {})}, folder / "broker.log")
             yield servers
         finally:
             process.kill()  # its data goes with the folder; a clean shutdown would take seconds
@@ -145,8 +147,8 @@ def _properties(folder: Path, broker: int, controller: int) -> dict[str, str]:
         "group.min.session.timeout.ms": "1000",
         "group.consumer.min.session.timeout.ms": "1000",
         "group.consumer.min.heartbeat.interval.ms": "200",
-        "group.consumer.session.timeout.ms": "6000",
-        "group.consumer.heartbeat.interval.ms": "500",
+        "group.consumer.session.timeout.ms": "1500",
+        "group.consumer.heartbeat.interval.ms": "300",
         "log.cleaner.backoff.ms": "200",
         "log.retention.check.interval.ms": "500",
         "log.initial.task.delay.ms": "500",
@@ -177,8 +179,8 @@ def _format(libraries: Path, properties: Path) -> None:
         raise RuntimeError(f"Kafka's storage could not be made:\n{done.stdout[-3000:]}")
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], servers: str, log: Path) -> None:
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
+def _wait_until_it_answers(process: subprocess.Popen[bytes], client: Mapping[str, str], log: Path) -> None:
+    admin = AdminClient({**client, "log_level": 0, "reconnect.backoff.max.ms": 200})
     deadline = time.monotonic() + STARTS_WITHIN_SECONDS
     while True:
         if process.poll() is not None:

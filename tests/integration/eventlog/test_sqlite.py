@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import resource
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bothways.eventlog.sqlite import Cleaning, SqliteLog
-from bothways.ports import Topic
-from tests.suites.log import AppendSuite, GroupSuite, ReadingSuite
+from bothways.model.errors import SettingsError, Unavailable
+from bothways.ports import Message, Partition, Topic
+from tests.suites.log import (
+    AppendSuite,
+    GroupSuite,
+    ReadingSuite,
+    collect,
+    everything,
+    moments,
+    next_offsets,
+    upto,
+)
+from tests.suites.log_programs import numbered
 
 SOON = Cleaning(interval_seconds=0.1, compact_after=1)
 
@@ -46,3 +61,121 @@ class TestGroups(SqliteFixtures, GroupSuite):
 
 class TestReading(SqliteFixtures, ReadingSuite):
     """Reading."""
+
+
+@contextlib.contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """The kernel refuses this process's writes beyond that size, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_write_that_fails_loses_nothing_that_was_confirmed(tmp_path: Path) -> None:
+    """The error says what to do, and with room again the log goes on where it was."""
+    log = SqliteLog(tmp_path / "test.db")
+    await log.ensure([Topic("t", partitions=1)])
+    confirmed = 0
+    appender = log.appender()
+    large = bytes(100_000)
+    with files_no_larger_than(1_000_000):
+        trouble = None
+        while trouble is None and confirmed < 50:
+            try:
+                await log.append([Message("t", b"k", b"%d" % confirmed + large)])
+                confirmed += 1
+            except Unavailable as error:
+                trouble = error
+        assert trouble is not None
+        appender.append(Message("t", b"k", b"lost" + large))
+        with pytest.raises(Unavailable):
+            appender.flush(10.0)
+        with pytest.raises(Unavailable):
+            appender.durable()
+        with pytest.raises(Unavailable):
+            appender.append(numbered("t", 1))
+    assert str(tmp_path / "test.db") in str(trouble)
+    assert trouble.hint
+    assert confirmed
+    await log.append([Message("t", b"k", b"after")])
+    again = log.appender()
+    again.append(Message("t", b"k", b"later"))
+    assert again.flush(10.0) == 1
+    found = await everything(log, "t", confirmed + 2)
+    assert [int(d.value.rstrip(b"\0")) for d in found[:-2] if d.value] == list(range(confirmed))
+    assert [d.value for d in found[-2:]] == [b"after", b"later"]
+    assert [d.offset for d in found] == list(range(confirmed + 2))
+    await log.close()
+
+
+async def test_a_consumer_gets_over_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """Its commits fail meanwhile, and it keeps its partitions: nobody else can have taken them."""
+    log = SqliteLog(tmp_path / "test.db")
+    await log.ensure([Topic("t", partitions=1)])
+    lost: list[Partition] = []
+    consumer = log.consumer("g", ["t"], lost.extend)
+    await log.append([Message("t", b"k", b"1")])
+    offsets = next_offsets(await collect(consumer, 1))
+    with files_no_larger_than(1), pytest.raises(Unavailable):
+        await consumer.commit(offsets)
+    await consumer.commit(offsets)
+    assert await log.lag("g", ["t"]) == {("t", 0): 0}
+    assert not lost
+    await consumer.close()
+    await log.close()
+
+
+async def test_other_files_are_refused(tmp_path: Path) -> None:
+    """A file of something else is left alone, and a folder is no file."""
+    (tmp_path / "notes.txt").write_text("no database, and long enough to be taken for the head of one" * 20)
+    with pytest.raises(SettingsError, match=r"notes\.txt"):
+        SqliteLog(tmp_path / "notes.txt")
+    with pytest.raises(Unavailable):
+        SqliteLog(tmp_path)
+
+
+async def test_many_may_open_a_new_log_at_once(tmp_path: Path) -> None:
+    """Its tables are made once."""
+
+    def opened(_: int) -> SqliteLog:
+        return SqliteLog(tmp_path / "new" / "test.db")
+
+    with ThreadPoolExecutor(8) as threads:
+        logs = list(threads.map(opened, range(8)))
+    await asyncio.gather(*(log.ensure([Topic("t", partitions=2)]) for log in logs))
+    await asyncio.gather(*(log.append([Message("t", b"k", b"")]) for log in logs))
+    assert len(await everything(logs[0], "t", 8)) == 8
+    for log in logs:
+        await log.close()
+
+
+async def test_a_deleted_key_leaves_nothing_behind_after_a_time(tmp_path: Path) -> None:
+    """Its tombstone goes, too; but the newest message of a partition stays, so that its end is known."""
+    log = SqliteLog(tmp_path / "test.db", Cleaning(0.05, 1, keep_tombstones_seconds=0))
+    await log.ensure([Topic("t", compacted=True, partitions=1)])
+    await log.append([Message("t", b"a", b"1"), Message("t", b"a", None), Message("t", b"b", b"2")])
+    async for _ in moments():
+        if [d.offset for d in await upto(log, (await log.tails(["t"]))["t", 0])] == [2]:
+            break
+    await log.append([Message("t", b"b", None)])
+    async for _ in moments():
+        left = await upto(log, (await log.tails(["t"]))["t", 0])
+        if len(left) == 1:
+            break
+    assert [(d.offset, d.value) for d in left] == [(3, None)]
+    await log.close()
+
+
+async def test_a_topic_that_is_not_there_is_a_matter_of_setup(tmp_path: Path) -> None:
+    """Appending to it says what makes it."""
+    log = SqliteLog(tmp_path / "test.db")
+    with pytest.raises(SettingsError, match="setup"):
+        await log.append([Message("missing", b"k", b"")])
+    with pytest.raises(SettingsError, match="setup"):
+        log.appender().append(Message("missing", b"k", b""))
+    await log.close()
+    with pytest.raises(Unavailable, match="closed"):
+        await log.ensure([Topic("t")])

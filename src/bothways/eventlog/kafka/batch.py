@@ -61,7 +61,7 @@ class BatchProducer:
         self._trouble = Trouble(APPENDING, self._fail_all)
         self._waiting: set[_Batch] = set()
         config = settings.producing(
-            servers, {**options, "message.timeout.ms": str(MESSAGE_TIMEOUT_MS)}, self._trouble.note
+            servers, {"message.timeout.ms": str(MESSAGE_TIMEOUT_MS), **options}, self._trouble.note
         )
         try:
             self._producer = Producer(config)

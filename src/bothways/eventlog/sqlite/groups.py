@@ -14,7 +14,7 @@ from bothways.eventlog.sqlite.sharing import share
 from bothways.eventlog.sqlite.store import Place, load_topics, now_ms
 from bothways.ports import Partition
 
-LEASE_SECONDS = 5.0
+LEASE_SECONDS = 4.0
 """A member that has not shown itself for so long has lost its partitions as soon as another one looks."""
 
 
