@@ -43,9 +43,15 @@ class Kind(Protocol):
         ...
 
     def connect(
-        self, name: str, settings: SystemSettings, objects: Sequence[str], pace: Pace, installation: str
+        self,
+        name: str,
+        settings: SystemSettings,
+        objects: Sequence[str],
+        pace: Pace,
+        installation: str,
+        admit: Callable[[str | None], Awaitable[None]],
     ) -> Connected:
-        """The system, ready for calls; calls nothing yet."""
+        """The system, ready for calls; calls nothing yet. ``admit`` is shown the account before the first call."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bothways.config.systems import SystemSettings
 from bothways.connectors.stripe import webhooks
@@ -39,11 +39,17 @@ class StripeKind:
         return RemoteField(FORMS[found.kind], found.writable)
 
     def connect(
-        self, name: str, settings: SystemSettings, objects: Sequence[str], pace: Pace, installation: str
+        self,
+        name: str,
+        settings: SystemSettings,
+        objects: Sequence[str],
+        pace: Pace,
+        installation: str,
+        admit: Callable[[str | None], Awaitable[None]],
     ) -> Connected:
         key = settings.api_key.get_secret_value()
         transport = Transport(answer=settings.timeout)
-        remote = StripeRemote(name, key, settings.api_base, pace, installation, transport=transport)
+        remote = StripeRemote(name, key, settings.api_base, pace, installation, transport=transport, admit=admit)
         secrets = [secret.get_secret_value() for secret in settings.webhook_secrets]
 
         def verify(body: bytes, headers: Mapping[str, str]) -> RawEvent | None:

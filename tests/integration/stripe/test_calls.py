@@ -302,13 +302,8 @@ async def test_windows_need_no_clock_of_ours(bench: StripeBench) -> None:
     assert int(before) <= window.high <= await bench.now()
 
 
-async def test_the_rate_is_used_and_never_exceeded() -> None:
-    """Many calls at once: at least 98 % of the rate that the remote allows, and no 429."""
-    rate, calls = 100.0, 200
-    async with bench_on(settings=Settings(rate=rate), rate=rate) as bench:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await asyncio.gather(*(bench.remote.fetch("customer", "cus_none") for _ in range(calls)))
-        seconds = loop.time() - began
+async def test_the_rate_is_never_exceeded() -> None:
+    """Many calls at once: none is answered 429. (How much of the rate is used, is measured in ``bench/flow.py``.)"""
+    async with bench_on(settings=Settings(rate=100.0), rate=100.0) as bench:
+        await asyncio.gather(*(bench.remote.fetch("customer", "cus_none") for _ in range(200)))
         assert bench.requests(429) == 0
-        assert calls / seconds >= 0.98 * rate

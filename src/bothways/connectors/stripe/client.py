@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import cast
+from typing import TypeAlias, cast
 from urllib.parse import quote
 
 import httpx
@@ -108,10 +109,24 @@ class Transport(stripe.HTTPClient):
         await self._http.aclose()
 
 
+Admit: TypeAlias = Callable[[str | None], Awaitable[None]]
+"""Raises where the account (None: it cannot be told) is not the one that the links were made with."""
+
+
 class StripeApi:
     """Requests under one key. Never retries by itself."""
 
-    def __init__(self, api_key: str, api_base: str, pace: Pace, transport: Transport | None = None) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        api_base: str,
+        pace: Pace,
+        transport: Transport | None = None,
+        admit: Admit | None = None,
+    ) -> None:
+        """``admit`` is shown the key's account before the first request."""
+        self._admit = admit
+        self._admitting = asyncio.Lock()
         self.livemode = is_live(api_key)
         if self.livemode and not api_base.startswith("https://"):
             raise SettingsError("a live key is not sent over plain http", hint="write api_base with https://")
@@ -147,6 +162,7 @@ class StripeApi:
 
         Errors as in ``ports.Remote``. Where the path names ``one`` object, one that is not there is a reply.
         """
+        await self._admitted()
         sent = await self._send(method, path, params or {}, key)
         failure = sent.failure
         if failure is None:
@@ -154,6 +170,13 @@ class StripeApi:
         if one and described is not None and failure.is_missing(described.name) and not failure.of_other_mode:
             return sent.reply()
         raise translate(failure, keyed=key is not None, described=described, patch=patch)
+
+    async def _admitted(self) -> None:
+        """In another account none of the records would be there, and every row would seem to be deleted."""
+        async with self._admitting:
+            if self._admit is not None:
+                await self._admit(await self.account())
+                self._admit = None
 
     async def account(self) -> str | None:
         """The id of the key's account; None where a restricted key may not read it."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bothways.connectors.stripe.client import Reply, StripeApi, Transport, object_path
+from bothways.connectors.stripe.client import Admit, Reply, StripeApi, Transport, object_path
 from bothways.connectors.stripe.fate import archive_key, find_fate
 from bothways.connectors.stripe.fields import ObjectType
 from bothways.connectors.stripe.lists import Cursor, read_all, read_page
@@ -45,12 +45,13 @@ class StripeRemote:
         *,
         settle_seconds: float = 3.0,
         transport: Transport | None = None,
+        admit: Admit | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``settle_seconds``: how far Stripe's lists may run behind its calls, at most."""
         self.system = system
         self.installation = installation
-        self.api = StripeApi(api_key, api_base, pace, transport)
+        self.api = StripeApi(api_key, api_base, pace, transport, admit)
         self._settle_seconds = settle_seconds
         self._clock = clock
 
