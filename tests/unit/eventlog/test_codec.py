@@ -22,7 +22,7 @@ from bothways.model.change import Change, Operation, Position
 from bothways.model.values import Values
 from bothways.ports import Delivered, Message
 
-SOURCE: Values = {"version": "0.1.0", "connector": "postgresql", "name": "bothways", "db": "shop", "table": "t", "txId": 7}
+SOURCE: Values = {"connector": "postgresql", "name": "bothways", "db": "shop", "table": "t", "txId": 7}
 INSERT = Change(
     entity="customer",
     key='{"id":7}',

@@ -90,10 +90,11 @@ class BatchProducer:
             self._waiting.discard(batch)
 
     def close(self) -> None:
-        """Wait a moment for what is under way. Blocks."""
+        """Wait a moment for what is under way, for whose end nobody waits any more. Blocks."""
         self._closed = True
         self._thread.join()
-        self._producer.flush(5.0)
+        self._producer.purge(in_flight=False, blocking=False)
+        self._producer.flush(1.0)
 
     def _produce(self, message: Message, batch: _Batch) -> None:
         try:

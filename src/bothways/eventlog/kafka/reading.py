@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec 
 from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.errors import NO_TOPIC, Trouble, reason, translated
 from bothways.eventlog.kafka.records import delivered
-from bothways.model.errors import Unavailable
+from bothways.model.errors import Forbidden, Unavailable
 from bothways.ports import Delivered, Partition
 
 READING = "reading the log"
@@ -32,9 +32,14 @@ LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # its
 
 T = TypeVar("T")
 
+_LOOK_SECONDS = 1.0
+"""Of the ten that an answer may take: between two looks for what may be wrong."""
+
 _ANSWER_SECONDS = 10.0
-_MOVING = frozenset(
+_PASSING = frozenset(
     {
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -66,21 +71,24 @@ class Questions:
         return self._admin
 
     def ask(self, question: Callable[[], T], doing: str) -> T:
-        """The answer. While leaders and coordinators move, which new topics and groups begin with, ask again."""
+        """The answer. While brokers come and leaders move, which new topics and groups begin with, ask again."""
         deadline = time.monotonic() + _ANSWER_SECONDS
         while True:
             try:
                 return question()
             except KafkaException as error:
-                if reason(error).code() not in _MOVING or time.monotonic() > deadline:
-                    # A login that was refused shows as a time-out here, and as what it is elsewhere.
-                    self._admin.poll(0)
-                    raise self._trouble.take() or translated(reason(error), doing) from None
+                # A login that was refused shows as a time-out here, and as what it is elsewhere.
+                self._admin.poll(0)
+                trouble = self._trouble.take()
+                if isinstance(trouble, Forbidden):
+                    raise trouble from None
+                if reason(error).code() not in _PASSING or time.monotonic() > deadline:
+                    raise translated(reason(error), doing) from None
             time.sleep(0.05)
 
     def partitions(self) -> dict[str, int]:
         """Topic → number of partitions, of those that have leaders for all."""
-        topics = self.ask(lambda: self._admin.list_topics(timeout=_ANSWER_SECONDS), READING).topics
+        topics = self.ask(lambda: self._admin.list_topics(timeout=_LOOK_SECONDS), READING).topics
         return {
             name: len(topic.partitions)
             for name, topic in topics.items()
