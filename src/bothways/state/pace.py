@@ -75,8 +75,8 @@ class SharedPace:
         self._offsets: deque[float] = deque(maxlen=20)
         """The event loop's time less the database's, as seen lately; each too great by the way of an answer."""
         self._waiting = 0
-        self._busy = False
-        """The last reservation was used in time: calls follow each other closely."""
+        self._last = -math.inf
+        """The slot that was used last."""
         self._lock = asyncio.Lock()
 
     async def turn(self) -> None:
@@ -87,28 +87,24 @@ class SharedPace:
 
     async def slow_down(self, retry_after: float | None) -> None:
         self._slots.clear()
-        self._busy = False
         await self._change(lambda row, now: slowed(row, now, retry_after, self._full))
 
     async def _slot(self) -> float:
         self._waiting += 1
         try:
             async with self._lock:
-                self._give_up_late()
-                if len(self._slots) <= (self._batch // 2 if self._busy else 0):
-                    await self._reserve()
-                return self._slots.popleft()
+                now = asyncio.get_running_loop().time()
+                while self._slots and self._slots[0] < now - LATE:
+                    self._slots.popleft()
+                closely = self._waiting > 1 or now - self._last < AHEAD / 2
+                if len(self._slots) <= (self._batch // 2 if closely else 0):
+                    await self._reserve(self._batch if closely else 1)
+                self._last = self._slots.popleft()
+                return self._last
         finally:
             self._waiting -= 1
 
-    def _give_up_late(self) -> None:
-        oldest = asyncio.get_running_loop().time() - LATE
-        while self._slots and self._slots[0] < oldest:
-            self._slots.popleft()
-            self._busy = False
-
-    async def _reserve(self) -> None:
-        count = self._batch if self._busy else min(self._waiting, self._batch)
+    async def _reserve(self, count: int) -> None:
         reserved: list[float] = []
         clock = 0.0
 
@@ -124,7 +120,6 @@ class SharedPace:
         self._offsets.append(asyncio.get_running_loop().time() - clock)
         offset = min(self._offsets)
         self._slots.extend(each + offset for each in reserved)
-        self._busy = True
 
     async def _change(self, change: Callable[[PaceRow, float], PaceRow]) -> None:
         """Change the row under its lock; ``change`` gets it, and the database's clock."""
