@@ -68,22 +68,28 @@ class Inward:
     async def _try(self, mapping: EntityMapping, event: RemoteEvent, source: Source, *, again: bool) -> bool:
         """One go at the event; False where it is to be judged anew."""
         try:
-            await self.steady.retried(self._once, mapping, event, source, again)
-        except _Unlinked:
-            return await self.bringin.bring_in(mapping, event, source, again=again)
+            return await self._judge(mapping, event, source, again)
         except UnknownReference as unknown:
             await self.bringin.bring_in_referenced(unknown.entity, unknown.remote_id)
             return False
+
+    async def _judge(self, mapping: EntityMapping, event: RemoteEvent, source: Source, again: bool) -> bool:
+        try:
+            await self.steady.retried(self._once, mapping, event, source, again)
+        except _Unlinked:
+            return await self.bringin.bring_in(mapping, event, source, again=again)
         except _Undo as undo:
             if undo.verdict is not Verdict.FETCH:
                 return False
-            fetch = self.context.remotes[self.system].fetch
-            answer = await self.steady.called(fetch, mapping.object, event.snapshot.id)
-            try:
-                return await self.steady.retried(self._merge_picture, mapping, event, source, undo.link, answer, again)
-            except _Undo:
-                return False
-        return True
+            link = undo.link
+        else:
+            return True
+        fetch = self.context.remotes[self.system].fetch
+        answer = await self.steady.called(fetch, mapping.object, event.snapshot.id)
+        try:
+            return await self.steady.retried(self._merge_picture, mapping, event, source, link, answer, again)
+        except _Undo:
+            return False
 
     async def _once(self, mapping: EntityMapping, event: RemoteEvent, source: Source, again: bool) -> None:
         async with self.context.catalogue.transaction() as tx:

@@ -100,9 +100,12 @@ class Patch:
 
 
 def take_note(link: Link, row: Row | None, trigger: Trigger) -> Link:
-    """The link with what the log said of the row's deletion, which must outlive the message."""
+    """The link with what the log said of the row's deletion, which must outlive the message.
+
+    A row that is there again is the same record, kept or not.
+    """
     gone = row is None and (trigger.deleted or link.row_gone)
-    kept = link.row_kept and not trigger.deleted
+    kept = link.row_kept and not (trigger.deleted and row is None)
     return link if (gone, kept) == (link.row_gone, link.row_kept) else replace(link, row_gone=gone, row_kept=kept)
 
 
