@@ -27,10 +27,14 @@ class PostgresSource:
 
     async def open(self, *statements: str) -> None:
         """Make the tables, publish them, and a slot."""
-        self.admin = await psycopg.AsyncConnection.connect(self.url, autocommit=True)
+        await self.connect()
         await self.run(*statements)
         await self.sql(f"create publication {self.publication} for table {self.table}")
         await self.make_slot()
+
+    async def connect(self) -> None:
+        """To a database that is as ``open`` made it."""
+        self.admin = await psycopg.AsyncConnection.connect(self.url, autocommit=True)
 
     async def make_slot(self) -> None:
         """A slot that begins here."""

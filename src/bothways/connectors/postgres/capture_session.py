@@ -102,7 +102,7 @@ class Control:
         self.state: str | None = "connecting"
         """None while the stream is read, else why it is not."""
         self.stopping = threading.Event()
-        self.status_seconds = 10.0
+        self.status_seconds = 0.5  # until the server has said what it wants
         self.confirmed_lsn = 0
         self.stream: Stream | None = None
         self._wake, self._woken = socket.socketpair()

@@ -21,6 +21,7 @@ _SESSION = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_session_timeout": "0",
+    "client_min_messages": "warning",
 }
 
 

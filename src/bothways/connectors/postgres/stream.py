@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import pq
 
+from bothways.model.errors import SourceLost
+
 RECEIVE_BYTES = 64 * 1024
 """Small enough that the rows stay in the processor's cache on their way to the log: 256 kB are slower by a sixth."""
 _START_SECONDS = 60.0
@@ -119,6 +121,8 @@ class LibpqStream:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._using = threading.Lock()
+        self._routine: str | None = None
+        connection.add_notice_handler(self._note)
 
     def start(self, command: str) -> None:
         self._pgconn.send_query(command.encode())
@@ -137,7 +141,11 @@ class LibpqStream:
                 if frames:
                     return frames
                 self._pgconn.consume_input()
+                check_notice(self._routine)
             return self._frames()
+
+    def _note(self, notice: psycopg.errors.Diagnostic) -> None:
+        self._routine = notice.source_function
 
     def send(self, frame: bytes) -> None:
         with self._using:
@@ -197,6 +205,22 @@ class Frames:
         self._missing = length - len(rest) if rest else 0
 
 
+def check_notice(routine: str | None) -> None:
+    """A publication that is gone is an error of the stream up to PostgreSQL 17; from 18 on the server says so in a
+    notice of this routine, and leaves the changes out. Raises ``SourceLost``.
+    """
+    if routine == "LoadPublications":
+        raise SourceLost(
+            "the publication was dropped: the server leaves changes out of the stream",
+            hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
+        )
+
+
+def server_notice(body: bytes) -> None:
+    """The same of a NoticeResponse as it comes."""
+    check_notice(_fields(body).get(b"R"))
+
+
 def wait(descriptor: int, seconds: float, other: int | None = None) -> None:
     """Wait until there is input (or ``other`` has some), at most so long."""
     poll = select.poll()
@@ -208,10 +232,14 @@ def wait(descriptor: int, seconds: float, other: int | None = None) -> None:
 
 def server_error(body: bytes) -> psycopg.Error:
     """The server's ErrorResponse as psycopg's exception for its SQLSTATE."""
-    fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
+    fields = _fields(body)
     state, message = fields.get(b"C", "XX000"), fields.get(b"M", "the server sent an error")
     try:
         kind = psycopg.errors.lookup(state)
     except KeyError:
         kind = psycopg.OperationalError
     return kind(f"{message} (SQLSTATE {state})")
+
+
+def _fields(body: bytes) -> dict[bytes, str]:
+    return {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0") if part}

@@ -15,7 +15,7 @@ import structlog
 from bothways.connectors.postgres import pgoutput
 from bothways.connectors.postgres.envelope import Appendable, OpenTransaction, Table, marker_headers
 from bothways.connectors.postgres.pgoutput import BODY, FRAME, FRAME_HEAD, INSERT_TUPLE, PADDING
-from bothways.connectors.postgres.stream import server_error
+from bothways.connectors.postgres.stream import server_error, server_notice
 from bothways.eventlog.codec import NEW_KEY, OLD_KEY, POSITION
 
 HELD_ROWS = 1_000
@@ -24,7 +24,7 @@ on at once; a marker after them only fails to save a read."""
 HELD_BYTES = 4 * 1024 * 1024
 """The same in bytes of the stream."""
 
-_FRAME, _ERROR, _DATA, _KEEPALIVE = b"dEwk"
+_FRAME, _ERROR, _NOTICE, _DATA, _KEEPALIVE = b"dENwk"
 _INSERT, _UPDATE, _DELETE, _TRUNCATE = b"IUDT"
 _BEGIN, _COMMIT, _RELATION, _MARKER = b"BCRM"
 _NEW, _OLD_KEY, _OLD_ROW = b"NKO"
@@ -149,8 +149,10 @@ class Transactions:
     def _other(self, data: bytes, at: int, end: int) -> None:
         if data[at] == _ERROR:
             raise server_error(data[at + FRAME_HEAD : end])
+        if data[at] == _NOTICE:
+            server_notice(data[at + FRAME_HEAD : end])
         if data[at] != _FRAME:
-            return  # notices, changed settings
+            return
         kind = data[at + FRAME_HEAD]
         if kind == _KEEPALIVE:
             self.keep_alive = pgoutput.keep_alive(data[at + FRAME_HEAD : end])
