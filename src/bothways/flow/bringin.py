@@ -182,7 +182,8 @@ class BringIn:
         new = new_row(mapping, answer.object.document, answer.object.id)
         values, refused = dict(new.values), dict(new.refused)
         row = await self._try_insert(tx, mapping, values, refused)
-        hint = f"change the value in {self.system}, or the constraint, then replay this letter"
+        then = "replay this letter" if source.payload else "run `bothways backfill --again`"
+        hint = f"change the value in {self.system}, or the constraint, then {then}"
         for column, reason in refused.items():
             why = Impossible(reason, hint)
             await tx.journal.note(self._letter(mapping, answer.object, why, source, column or None))

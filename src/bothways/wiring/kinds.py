@@ -9,6 +9,8 @@ from typing import Protocol
 from bothways.config.systems import SystemSettings
 from bothways.flow.context import RemoteSystem
 from bothways.flow.receive import Verify
+from bothways.model.link import Call
+from bothways.model.values import Values
 from bothways.ports import EventFeed, Pace
 from bothways.wiring.forms import Form
 
@@ -40,6 +42,10 @@ class Kind(Protocol):
 
     def field(self, object: str, path: str) -> RemoteField:
         """The field at a path. Raises ``SettingsError`` with a hint for what cannot be mapped."""
+        ...
+
+    def refusals(self, object: str, call: Call, patch: Values) -> Mapping[str, str]:
+        """Path → why the system would refuse this value of a patch, as far as that is known beforehand."""
         ...
 
     def connect(

@@ -18,10 +18,10 @@ from bothways.connectors.postgres.records import PostgresRecords
 from bothways.eventlog import open_log
 from bothways.flow.context import Context
 from bothways.flow.routes import Routes
-from bothways.model.errors import SettingsError
 from bothways.ports import Transaction
 from bothways.state.pace import SharedPace
 from bothways.state.people import Letters, People
+from bothways.wiring.accounts import remember_account
 from bothways.wiring.address import Wanted
 from bothways.wiring.fitting import Fitted, fit, table_maps
 from bothways.wiring.kinds import Connected, kinds
@@ -153,24 +153,10 @@ class Parts:
             objects = [self.settings.entities[entity].remotes[name].object for entity in entities]
             pace = SharedPace(catalogue.store, name, system.rate)
             connected[name] = kinds()[system.kind].connect(
-                name, system, objects, pace, installation, partial(self._same_account, catalogue, name)
+                name, system, objects, pace, installation, partial(remember_account, catalogue, name)
             )
             self._closing.push_async_callback(connected[name].close)
         return connected
-
-    async def _same_account(self, catalogue: PostgresCatalogue, system: str, account: str | None) -> None:
-        """The account that the first call was made in, or one whose key may not say; else all records seem deleted."""
-        if account is None:
-            return
-        async with catalogue.transaction() as transaction:
-            known = await transaction.checkpoints.load(f"account:{system}")
-            if known is None:
-                await transaction.checkpoints.store(f"account:{system}", account)
-        if known is not None and known != account:
-            raise SettingsError(
-                f"the key of {system} belongs to the account {account}, the links were made with {known}",
-                hint="use a key of that account, or run teardown first to begin anew with the other",
-            )
 
     async def _context(self) -> Context:
         catalogue = await self.catalogue()

@@ -10,8 +10,11 @@ from bothways.connectors.stripe import webhooks
 from bothways.connectors.stripe.client import Transport
 from bothways.connectors.stripe.events import StripeEvents
 from bothways.connectors.stripe.fields import Kind as Holds
+from bothways.connectors.stripe.limits import refusals
 from bothways.connectors.stripe.objects import OBJECTS, check_path
 from bothways.connectors.stripe.remote import StripeRemote
+from bothways.model.link import Call
+from bothways.model.values import Values
 from bothways.ports import Pace, RawEvent
 from bothways.wiring.forms import Form
 from bothways.wiring.kinds import Connected, RemoteField
@@ -37,6 +40,9 @@ class StripeKind:
     def field(self, object: str, path: str) -> RemoteField:
         found = check_path(object, path)
         return RemoteField(FORMS[found.kind], found.writable)
+
+    def refusals(self, object: str, call: Call, patch: Values) -> Mapping[str, str]:
+        return refusals(object, call, patch)
 
     def connect(
         self,

@@ -1,0 +1,1 @@
+"""Records that both sides have already: plan and backfill, on real servers."""
