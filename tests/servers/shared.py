@@ -124,6 +124,7 @@ def _start_keeper(folder: Path, module: str, name: str) -> str:
     assert keeper.stdout is not None
     with keeper.stdout:
         if not keeper.stdout.readline():
+            keeper.wait()
             raise RuntimeError(f"{name} did not start:\n{(folder / f'{name}.log').read_text()[-3000:]}")
     # The keeper outlives this object on purpose: it belongs to whoever leaves last.
     keeper.returncode = 0

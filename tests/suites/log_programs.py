@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from bothways.eventlog import open_log
-from bothways.ports import Message
+from bothways.ports import Message, Partition
 
 KEYS = 7
 
@@ -44,14 +44,25 @@ def write(url: str, options: dict[str, str], topic: str, start: int, count: int)
     appender.close()
 
 
-async def read(url: str, options: dict[str, str], topic: str, group: str) -> None:
-    """Read and commit until killed, saying the numbers once they are committed."""
+async def read(url: str, options: dict[str, str], topic: str, group: str, count: int) -> None:
+    """Read and commit one by one, saying the numbers once they are committed; one more is read and held in hand.
+
+    That one is committed after a word from the test, unless its partition was taken away by then.
+    """
+    lost: set[Partition] = set()
     log = open_log(url, options, Path())
-    consumer = log.consumer(group, [topic], lambda _: None)
+    consumer = log.consumer(group, [topic], lost.update)
+    committed = 0
     while True:
-        for delivered in await consumer.poll(10, 10.0):
-            await consumer.commit({(delivered.topic, delivered.partition): delivered.offset + 1})
+        for delivered in await consumer.poll(1, 10.0):
+            partition = delivered.topic, delivered.partition
+            if committed == count:
+                say("holding")
+                await asyncio.to_thread(sys.stdin.readline)
+            if partition not in lost:
+                await consumer.commit({partition: delivered.offset + 1})
             say(int(delivered.value or b""))
+            committed += 1
 
 
 if __name__ == "__main__":
@@ -59,4 +70,4 @@ if __name__ == "__main__":
     if command == "write":
         write(log_url, json.loads(log_options), name, *map(int, rest))
     else:
-        asyncio.run(read(log_url, json.loads(log_options), name, *rest))
+        asyncio.run(read(log_url, json.loads(log_options), name, rest[0], int(rest[1])))

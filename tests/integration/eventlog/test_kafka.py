@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bothways.eventlog.kafka import KafkaLog
-from bothways.model.errors import Forbidden, Unavailable
+from bothways.eventlog.kafka.appender import Headers
+from bothways.model.errors import Forbidden, Refused, Unavailable
 from bothways.ports import Message, Topic
-from tests.servers.kafka import running
+from tests.servers.kafka import LOGIN
 from tests.servers.shared import free_ports
-from tests.suites.log import AppendSuite, GroupSuite, ReadingSuite, moments, unique
-
-SASL = {
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:SASL_PLAINTEXT",
-    "sasl.enabled.mechanisms": "PLAIN",
-    "sasl.mechanism.inter.broker.protocol": "PLAIN",
-    "listener.name.plaintext.plain.sasl.jaas.config": (
-        "org.apache.kafka.common.security.plain.PlainLoginModule required"
-        ' username="app" password="right" user_app="right";'
-    ),
-}
+from tests.suites.log import (
+    PARTITIONS,
+    AppendSuite,
+    GroupSuite,
+    ReadingSuite,
+    collect,
+    everything,
+    moments,
+    numbers,
+    unique,
+)
+from tests.suites.log_programs import KEYS
 
 
 def make_topic(servers: str, word: str, config: dict[str, str]) -> str:
@@ -90,6 +91,31 @@ class TestGroupsSharedByTheBroker(KafkaFixtures):
     test_a_member_that_is_killed_is_replaced = GroupSuite.test_a_member_that_is_killed_is_replaced
 
 
+async def test_many_at_once_are_as_many_one_by_one(kafka_servers: str) -> None:
+    """Numbered, ordered and partitioned alike; one that is refused stops there, and what came before it counts."""
+    log = KafkaLog(kafka_servers)
+    topic = unique("topic")
+    await log.ensure([Topic(topic, partitions=PARTITIONS)])
+    appender = log.appender()
+    many: list[tuple[str, bytes | None, bytes | None, Headers]] = [
+        (topic, b"k%d" % (n % KEYS), b"%d" % n, [("n", b"%d" % n)]) for n in range(1_000)
+    ]
+    assert appender.append_many(many) == 1_000
+    assert appender.append(Message(topic, None, None)) == 1_001
+    large: tuple[str, bytes, bytes, Headers] = (topic, b"k", bytes(2_000_000), [])
+    with pytest.raises(Refused):
+        appender.append_many([(topic, None, b"last", []), large, (topic, b"k", b"never", [])])
+    assert await asyncio.to_thread(appender.flush, 30.0) == 1_002
+    appender.close()
+    found = await everything(log, topic, 1_002)
+    for remainder in range(KEYS):
+        of_key = [d for d in found if d.key == b"k%d" % remainder]
+        assert numbers(of_key) == list(range(remainder, 1_000, KEYS))
+        assert all(d.header("n") == d.value and d.partition == log.partition_of(topic, d.key) for d in of_key)
+    assert [(d.partition, d.value) for d in found if d.key is None] == [(0, None), (0, b"last")]
+    await log.close()
+
+
 async def test_brokers_that_are_not_there_are_a_passing_trouble() -> None:
     """Whoever appends or reads is told so, again and again if need be, and nothing crashes or hangs."""
     log = KafkaLog(f"127.0.0.1:{free_ports(1)[0]}", {"message.timeout.ms": "300", "log_level": "0"})
@@ -116,29 +142,42 @@ async def test_brokers_that_are_not_there_are_a_passing_trouble() -> None:
     await log.close()
 
 
-async def test_a_login_that_is_refused_is_no_passing_trouble(tmp_path: Path) -> None:
+async def test_a_login_that_is_refused_is_no_passing_trouble(kafka_guarded: str) -> None:
     """Appending, reading and asking are ``Forbidden`` soon, not after a time-out; no error shows the password."""
-    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "PLAIN", "sasl.username": "app"}
-    wrong = {**login, "sasl.password": "wr0ngpassword", "log_level": "0"}
-    with running(tmp_path, SASL, {**login, "sasl.password": "right"}) as servers:
-        log = KafkaLog(servers, wrong)
-        consumer = log.consumer("g", ["t"], lambda _: None)
-        appender = log.appender()
-        appender.append(Message("t", b"k", b"v"))
-        refusals = []
-        async with asyncio.timeout(8):  # less than any time-out for brokers that do not answer
-            for refused in (
-                log.append([Message("t", b"k", b"v")]),
-                consumer.poll(1, 60.0),
-                asyncio.to_thread(appender.flush, 60.0),
-            ):
-                with pytest.raises(Forbidden) as refusal:
-                    await refused
-                refusals.append(refusal.value)
-        with pytest.raises(Forbidden) as refusal:
-            await log.ensure([Topic("t")])
-        for error in (*refusals, refusal.value):
-            assert "wr0ngpassword" not in repr(error) + str(error)
-        appender.close()
-        await consumer.close()
-        await log.close()
+    log = KafkaLog(kafka_guarded, {**LOGIN, "sasl.password": "wr0ngpassword", "log_level": "0"})
+    consumer = log.consumer("g", ["t"], lambda _: None)
+    appender = log.appender()
+    appender.append(Message("t", b"k", b"v"))
+    refusals = []
+    async with asyncio.timeout(9):  # less than any time-out for brokers that do not answer
+        for refused in (
+            log.append([Message("t", b"k", b"v")]),
+            consumer.poll(1, 60.0),
+            asyncio.to_thread(appender.flush, 60.0),
+            log.ensure([Topic("t")]),
+        ):
+            with pytest.raises(Forbidden) as refusal:
+                await refused
+            refusals.append(refusal.value)
+    for error in refusals:
+        assert "wr0ngpassword" not in repr(error) + str(error)
+    appender.close()
+    await consumer.close()
+    await log.close()
+
+
+async def test_a_login_that_is_right_works(kafka_guarded: str) -> None:
+    """The options reach every client that a log is made of."""
+    log = KafkaLog(kafka_guarded, LOGIN)
+    topic = unique("topic")
+    await log.ensure([Topic(topic, partitions=1)])
+    await log.append([Message(topic, b"k", b"1")])
+    appender = log.appender()
+    appender.append(Message(topic, b"k", b"2"))
+    assert await asyncio.to_thread(appender.flush, 30.0) == 1
+    appender.close()
+    consumer = log.consumer(unique("group"), [topic], lambda _: None)
+    assert numbers(await collect(consumer, 2)) == [1, 2]
+    assert numbers(list((await log.tails([topic])).values())) == [2]
+    await consumer.close()
+    await log.close()

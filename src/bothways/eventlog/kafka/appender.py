@@ -16,9 +16,8 @@ from bothways.ports import Message
 
 Headers = list[tuple[str, str | bytes | None]]
 
-_CHUNK = 512
-_SERVE_EVERY = 128
-"""Appends between two looks for delivery reports."""
+_CHUNK = 256
+"""Messages that are confirmed as a whole, and appends between two looks for delivery reports."""
 
 APPENDING = "appending to the log"
 
@@ -66,31 +65,38 @@ class KafkaAppender:
             self._producer = Producer(config)
         except KafkaException as error:
             raise settings.unusable(error, options) from None
-        self._chunk = _Chunk(self)
-        self._chunks = deque([self._chunk])
+        self._produce = self._producer.produce
+        self._chunks: deque[_Chunk] = deque()
+        self._next_chunk()
         self._appended = 0
         self._durable = 0
 
     def append(self, message: Message) -> int:
+        # The hot path of capture: what can be looked up once is, and nothing is called that need not be.
         while True:
             if self._failure is not None:
                 raise self._failure
             try:
-                self._produce(message)
+                self._produce(
+                    message.topic,
+                    message.value,
+                    message.key,
+                    -1 if message.key is not None else 0,
+                    self._report,
+                    headers=list(message.headers),
+                )
             except BufferError:
                 self._producer.poll(0.05)
             except KafkaException as error:
                 raise translated(reason(error), APPENDING) from None
             else:
                 break
-        self._appended += 1
-        chunk = self._chunk
-        chunk.appended += 1
-        if chunk.appended == _CHUNK:
+        self._appended = number = self._appended + 1
+        self._chunk.appended += 1
+        if self._chunk.appended >= _CHUNK:
             self._next_chunk()
-        if not self._appended % _SERVE_EVERY:
             self._producer.poll(0)
-        return self._appended
+        return number
 
     def append_many(self, messages: Sequence[tuple[str, bytes | None, bytes | None, Headers]]) -> int:
         """As ``append`` for each (topic, key, value, headers) in turn; returns the last one's number.
@@ -102,12 +108,12 @@ class KafkaAppender:
         while done < len(messages):
             if self._failure is not None:
                 raise self._failure
-            step = min(len(messages) - done, _CHUNK - self._chunk.appended, _SERVE_EVERY)
+            step = min(len(messages) - done, _CHUNK - self._chunk.appended)
             added = self._produce_some(messages[done : done + step])
             done += added
             self._appended += added
             self._chunk.appended += added
-            if self._chunk.appended == _CHUNK:
+            if self._chunk.appended >= _CHUNK:
                 self._next_chunk()
             self._producer.poll(0 if added == step else 0.05)
         return self._appended
@@ -131,23 +137,9 @@ class KafkaAppender:
         """Nothing more becomes durable."""
         self._failure = self._failure or error
 
-    def _produce(self, message: Message) -> None:
-        if message.key is None:
-            self._producer.produce(
-                message.topic,
-                message.value,
-                partition=0,
-                on_delivery=self._chunk.report,
-                headers=list(message.headers),
-            )
-        else:
-            self._producer.produce(
-                message.topic, message.value, message.key, on_delivery=self._chunk.report, headers=list(message.headers)
-            )
-
     def _produce_some(self, messages: Sequence[tuple[str, bytes | None, bytes | None, Headers]]) -> int:
-        """How many of them found room in librdkafka's buffer."""
-        produce, report, count = self._producer.produce, self._chunk.report, 0
+        """How many of them were taken: fewer than all when librdkafka's buffer is full, or one is refused."""
+        produce, report, count = self._produce, self._report, 0
         try:
             for topic, key, value, headers in messages:
                 produce(topic, value, key, 0 if key is None else -1, report, None, 0, headers)
@@ -155,7 +147,9 @@ class KafkaAppender:
         except BufferError:
             pass
         except KafkaException as error:
-            raise translated(reason(error), APPENDING) from None
+            # Those before it count; it will be the first of the next step, and refused again.
+            if not count:
+                raise translated(reason(error), APPENDING) from None
         return count
 
     def _count(self) -> int:
@@ -169,5 +163,6 @@ class KafkaAppender:
         return self._durable
 
     def _next_chunk(self) -> None:
-        self._chunk = _Chunk(self)
-        self._chunks.append(self._chunk)
+        self._chunk = chunk = _Chunk(self)
+        self._report = chunk.report
+        self._chunks.append(chunk)

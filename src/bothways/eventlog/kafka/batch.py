@@ -12,6 +12,7 @@ from confluent_kafka import Message as Report
 from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.appender import APPENDING
 from bothways.eventlog.kafka.errors import Trouble, reason, translated
+from bothways.eventlog.loops import call_soon
 from bothways.model.errors import BothwaysError, Unavailable
 from bothways.ports import Message
 
@@ -42,8 +43,7 @@ class _Batch:
         self._end()
 
     def _end(self) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._finish)
+        call_soon(self._loop, self._finish)
 
     def _finish(self) -> None:
         if self.done.done():

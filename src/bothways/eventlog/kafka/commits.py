@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bothways.eventlog.kafka.errors import FORBIDDEN, reason, translated
+from bothways.eventlog.loops import call_soon
 from bothways.model.errors import BothwaysError, Unavailable
 from bothways.ports import Partition
 
@@ -88,6 +90,13 @@ class Commits:
             # this one was refused for its old generation; those that do not will be missing from ours.
             self._request.try_at = time.monotonic() + _RETRY_SECONDS
 
+    def forget(self, gone: Container[Partition]) -> None:
+        """These were taken away. Should they come back, what was wanted before is old."""
+        with self._lock:
+            self._wanted = [(_without(gone, offsets), done) for offsets, done in self._wanted]
+        if self._request is not None:
+            self._request.offsets = _without(gone, self._request.offsets)
+
     def close(self) -> None:
         """What is not stored will not be."""
         while (request := self._request or self._next()) is not None:
@@ -117,8 +126,11 @@ class Commits:
     def _finish(self, error: BothwaysError | None) -> None:
         assert self._request is not None
         waiting, self._request = self._request.waiting, None
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_settle, waiting, error)
+        call_soon(self._loop, partial(_settle, waiting, error))
+
+
+def _without(gone: Container[Partition], offsets: Mapping[Partition, int]) -> dict[Partition, int]:
+    return {partition: offset for partition, offset in offsets.items() if partition not in gone}
 
 
 def _settle(waiting: Sequence[asyncio.Future[None]], error: BothwaysError | None) -> None:

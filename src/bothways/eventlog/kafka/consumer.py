@@ -16,6 +16,7 @@ from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.commits import Commits
 from bothways.eventlog.kafka.errors import FORBIDDEN, Trouble, translated
 from bothways.eventlog.kafka.records import delivered
+from bothways.eventlog.loops import call_soon
 from bothways.model.errors import BothwaysError
 from bothways.ports import Delivered, Partition
 
@@ -122,7 +123,7 @@ class KafkaConsumer:
                     self._hold_still()
         except Exception as error:  # noqa: BLE001 -- handed to whoever polls
             self._failure = error
-            self._call(self._news.set)
+            call_soon(self._loop, self._news.set)
         finally:
             self._consumer.close()
             self._commits.close()
@@ -141,7 +142,7 @@ class KafkaConsumer:
             self._ahead_bytes += sum(map(_size, found))
         if found:
             self._trouble.over()
-            self._call(self._news.set)
+            call_soon(self._loop, self._news.set)
 
     def _is_error(self, record: Record) -> bool:
         """Whether it is no message but an error; one that will not go away ends the consumer."""
@@ -180,6 +181,7 @@ class KafkaConsumer:
         gone = [(each.topic, each.partition) for each in partitions]
         with self._changed:
             self._ours.difference_update(gone)
+            self._commits.forget(gone)
             self._ahead = deque(each for each in self._ahead if (each.topic, each.partition) in self._ours)
             self._ahead_bytes = sum(map(_size, self._ahead))
             if self._closing or not gone:
@@ -192,18 +194,11 @@ class KafkaConsumer:
             finally:
                 heard.set()
 
-        if self._call(tell):
+        if call_soon(self._loop, tell):
             heard.wait(_REVOKED_SECONDS)
 
     def _tell(self, _: BothwaysError) -> None:
-        self._call(self._news.set)
-
-    def _call(self, function: Callable[[], None]) -> bool:
-        """Have the event loop do something, unless it is gone."""
-        if self._loop.is_closed():
-            return False
-        self._loop.call_soon_threadsafe(function)
-        return True
+        call_soon(self._loop, self._news.set)
 
 
 def _size(message: Delivered) -> int:

@@ -56,6 +56,8 @@ class SqliteConsumer:
         while True:
             if self._failure is not None:
                 raise self._failure
+            if self._keeper.done():
+                self._keeper.result()  # it ends by an error only
             self._waiter.clear()
             found = await self._read(limit)
             left = deadline - loop.time()

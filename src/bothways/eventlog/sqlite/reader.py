@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
+from bothways.eventlog.loops import call_soon
 from bothways.eventlog.sqlite.schema import connect, translated
 from bothways.eventlog.sqlite.writer import Job, Work
 from bothways.model.errors import BothwaysError, Unavailable
@@ -53,8 +54,8 @@ class Waiter:
 
     def notify(self) -> None:
         """From any thread: end the wait."""
-        if not self._event.is_set() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._event.set)
+        if not self._event.is_set():
+            call_soon(self._loop, self._event.set)
 
     def close(self) -> None:
         """Want nothing more."""
