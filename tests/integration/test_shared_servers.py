@@ -16,10 +16,14 @@ import pytest
 from tests.servers.shared import REPOSITORY, die_with_parent, joined
 
 MODULE = "tests.integration.test_shared_servers"
-USER = (
-    "import sys, pathlib; from tests.servers.shared import joined\nwith joined(pathlib.Path(sys.argv[1]), {module!r})"
-)
-USER += " as address:\n  print(address, flush=True)\n  sys.stdin.readline()"
+USER = f"""
+import pathlib, sys
+from tests.servers.shared import joined
+
+with joined(pathlib.Path(sys.argv[1]), {MODULE!r}) as address:
+    print(address, flush=True)
+    sys.stdin.readline()
+"""
 
 
 @contextlib.contextmanager
@@ -38,7 +42,7 @@ def running(folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def user(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Another process that uses the server, as pytest-xdist's workers do; and the address that it got."""
-    command = [sys.executable, "-c", USER.format(module=MODULE), str(folder)]
+    command = [sys.executable, "-c", USER, str(folder)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -87,7 +91,7 @@ def test_a_killed_user_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     """The test that wanted it fails with the server's own words."""
     with (
-        pytest.raises(RuntimeError, match="No module named 'tests.servers.nothing'"),
+        pytest.raises(RuntimeError, match=r"No module named 'tests\.servers\.nothing'"),
         joined(tmp_path, "tests.servers.nothing"),
     ):
         pass
