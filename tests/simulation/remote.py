@@ -4,7 +4,6 @@ conditional writes, values that are normalised; and its faults."""
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import math
 import random
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bothways.model.errors import CallRefused, FateUnknown, RateLimited, Unavailable
+from bothways.model.errors import CallRefused, FateUnknown, Forbidden, RateLimited, Unavailable
 from bothways.model.link import Attempt, Call, Window
 from bothways.model.record import Mark, RemoteObject
 from bothways.model.remote import Answer, Happening, RemoteEvent
@@ -58,6 +57,7 @@ class Thing:
     """One object."""
 
     id: str
+    kind: str
     document: Document
     mark: Mark | None = None
     deleted: bool = False
@@ -70,6 +70,7 @@ class Happened:
 
     id: str
     payload: bytes
+    kind: str
     object_id: str
     created: int
     key: str | None = field(default=None)
@@ -84,11 +85,17 @@ class MemoryService:
         self.events: list[Happened] = []
         self.keys: dict[str, Stored] = {}
         self.calls = 0
-        self.writes = 0
         self.faults = RemoteFaults()
         self.on_event: Callable[[Happened], None] = lambda _event: None
+        self.on_show: Callable[[Thing], None] = lambda _thing: None
+        """Called when somebody is about to see the thing."""
         self.tell: Callable[..., None] = lambda *_words: None
         self.refuses: Callable[[str, Value], str | None] = lambda _path, _value: None
+        """What is wrong with a value at a path, if anything."""
+        self.names_field = True
+        """Whether a refusal says which path it is about."""
+        self.forbidden = False
+        """The key is refused, whatever it is used for."""
 
     def second(self) -> int:
         """The remote's clock."""
@@ -96,9 +103,13 @@ class MemoryService:
 
     # ------------------------------------------------------------------------------------------------------ state
 
-    def make(self, patch: Values, mark: Mark | None, key: str | None) -> Thing:
+    def live(self, kind: str) -> list[Thing]:
+        """The objects of a kind that are there."""
+        return [thing for thing in self.things.values() if thing.kind == kind and not thing.deleted]
+
+    def make(self, kind: str, patch: Values, mark: Mark | None, key: str | None) -> Thing:
         """Create an object."""
-        thing = Thing(f"{self.name}_{len(self.things) + 1}", {}, mark, created=self.second())
+        thing = Thing(f"{self.name}_{len(self.things) + 1}", kind, {}, mark, created=self.second())
         for path, value in patch.items():
             self._put(thing.document, path, value)
         self.things[thing.id] = thing
@@ -130,13 +141,14 @@ class MemoryService:
             "id": f"evt_{self.name}_{len(self.events) + 1}",
             "happening": happening,
             "created": self.second(),
-            "object": copy.deepcopy(thing.document),
+            "object": _copy(thing.document),
+            "kind": thing.kind,
             "object_id": thing.id,
             "mark": [thing.mark.installation, thing.mark.token, thing.mark.key] if thing.mark else None,
             "previous": previous,
             "key": key,
         }
-        event = Happened(body["id"], json.dumps(body).encode(), thing.id, body["created"], key)
+        event = Happened(body["id"], json.dumps(body).encode(), thing.kind, thing.id, body["created"], key)
         self.events.append(event)
         self.on_event(event)
 
@@ -145,8 +157,7 @@ class MemoryService:
     def serve(self, attempt: Attempt) -> tuple[Document, bool]:
         """One request: (answer, replayed). Raises what the client sees."""
         self.tell(self.name, "call", attempt.call.value, attempt.remote_id, dict(attempt.patch), attempt.key)
-        self.calls += 1
-        self.writes += 1
+        self.arrives()
         draw = self.chance.random()
         faults = self.faults
         if draw < faults.before:
@@ -163,7 +174,7 @@ class MemoryService:
                 raise FateUnknown("the key was used with another body")
             if stored.answer is None:
                 raise FateUnknown("a stored failure, repeated")
-            return copy.deepcopy(stored.answer), True
+            return _copy(stored.answer), True
         if draw < faults.stored:
             self.keys[attempt.key] = Stored(None, now, body)
             raise Unavailable("500")
@@ -173,7 +184,7 @@ class MemoryService:
             self.keys[attempt.key] = Stored(None, now, body)
             raise Unavailable("500")
         draw -= faults.stored_after
-        self.keys[attempt.key] = Stored(copy.deepcopy(answer), now, body)
+        self.keys[attempt.key] = Stored(_copy(answer), now, body)
         if draw < faults.lost:
             raise Unavailable("the answer was lost")
         return answer, False
@@ -182,9 +193,9 @@ class MemoryService:
         for path, value in attempt.patch.items():
             wrong = self.refuses(path, value)
             if wrong:
-                raise CallRefused(wrong, field=path)
+                raise CallRefused(wrong, field=path if self.names_field else None)
         if attempt.call is Call.CREATE:
-            return self.show(self.make(attempt.patch, attempt.mark, attempt.key))
+            return self.show(self.make(attempt.object, attempt.patch, attempt.mark, attempt.key))
         thing = self.things[attempt.remote_id or ""]
         if attempt.call is Call.DELETE:
             self.remove(thing, attempt.key)
@@ -192,9 +203,20 @@ class MemoryService:
             self.change(thing, attempt.patch, attempt.key)
         return self.show(thing)
 
+    def arrives(self) -> None:
+        """A request is here, whatever becomes of it."""
+        self.calls += 1
+        if self.forbidden:
+            raise Forbidden("the key is refused")
+
     def show(self, thing: Thing) -> Document:
         """The object as it stands now."""
-        return {"id": thing.id, "gone": thing.deleted, "document": copy.deepcopy(thing.document), "mark": thing.mark}
+        self.on_show(thing)
+        return {"id": thing.id, "gone": thing.deleted, "document": _copy(thing.document), "mark": thing.mark}
+
+
+def _copy(document: Document) -> Document:
+    return {name: _copy(value) if isinstance(value, dict) else value for name, value in document.items()}
 
 
 def _nest(document: Document, path: str, value: Value) -> None:
@@ -211,8 +233,8 @@ def _object(shown: Document) -> RemoteObject:
 class MemoryRemote:
     """One process's client of the service: ``Remote``, ``RemoteSearch`` and ``EventFeed``."""
 
-    def __init__(self, service: MemoryService, kind: str, alive: Callable[[], bool] = lambda: True) -> None:
-        self.service, self.kind, self.alive = service, kind, alive
+    def __init__(self, service: MemoryService, alive: Callable[[], bool] = lambda: True) -> None:
+        self.service, self.alive = service, alive
         self.key_memory_seconds = FORGOTTEN_AFTER_SECONDS
 
     async def _exchange(self, work: Callable[[], tuple[Document, bool]]) -> tuple[Document, bool, Window]:
@@ -250,7 +272,7 @@ class MemoryRemote:
 
         def read() -> tuple[Document, bool]:
             self.service.tell(self.service.name, "fetch", remote_id)
-            self.service.calls += 1
+            self.service.arrives()
             if self.service.chance.random() < self.service.faults.before:
                 raise Unavailable("no answer")
             thing = self.service.things.get(remote_id)
@@ -265,7 +287,7 @@ class MemoryRemote:
         """See ``ports.Remote``."""
 
         def read() -> tuple[Document, bool]:
-            self.service.calls += 1
+            self.service.arrives()
             for event in self.service.events:
                 if event.key == attempt.key:
                     decoded = self.decode(event.payload)
@@ -280,9 +302,12 @@ class MemoryRemote:
         """See ``ports.RemoteSearch``."""
 
         def read() -> tuple[Document, bool]:
-            self.service.calls += 1
-            live = [thing for thing in self.service.things.values() if not thing.deleted]
-            found = [t for t in live if all(lookup(t.document, path) == value for path, value in equal.items())]
+            self.service.arrives()
+            found = [
+                t
+                for t in self.service.live(object)
+                if all(lookup(t.document, path) == value for path, value in equal.items())
+            ]
             return {"found": [_object(self.service.show(thing)) for thing in found[:limit]]}, False
 
         shown, _, _ = await self._exchange(read)
@@ -291,7 +316,7 @@ class MemoryRemote:
 
     async def page(self, object: str, cursor: str | None, limit: int) -> RemotePage:
         """See ``ports.RemoteSearch``."""
-        ids = [thing.id for thing in self.service.things.values() if not thing.deleted]
+        ids = [thing.id for thing in self.service.live(object)]
         start = ids.index(cursor) + 1 if cursor in ids else 0
         page = ids[start : start + limit]
         answers = [await self.fetch(object, each) for each in page]
@@ -305,7 +330,7 @@ class MemoryRemote:
         return RemoteEvent(
             id=body["id"],
             system=self.service.name,
-            object=self.kind,
+            object=body["kind"],
             happening=Happening(body["happening"]),
             created=body["created"],
             snapshot=RemoteObject(body["object_id"], gone, {} if gone else body["object"], mark),
@@ -316,8 +341,11 @@ class MemoryRemote:
     async def since(self, created: int, seen: Callable[[str], bool]) -> Sequence[RawEvent]:
         """See ``ports.EventFeed``."""
         await asyncio.sleep(self.service.chance.random() * self.service.faults.latency_seconds)
+        await door(self.alive())
+        if self.service.forbidden:
+            raise Forbidden("the key is refused")
         return [
-            RawEvent(event.id, self.kind, event.object_id, event.created, event.payload)
+            RawEvent(event.id, event.kind, event.object_id, event.created, event.payload)
             for event in self.service.events
             if event.created >= created and not seen(event.id)
         ]

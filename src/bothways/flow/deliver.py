@@ -13,6 +13,7 @@ import structlog
 from bothways.flow.context import Context
 from bothways.flow.dispatch import Dispatcher, Offsets
 from bothways.flow.inward import Inward
+from bothways.flow.moving import Moving
 from bothways.flow.outward import Outward
 from bothways.flow.routes import Routes, Unreadable, Work, WorkKey
 from bothways.flow.steady import Steady
@@ -51,6 +52,7 @@ class Deliver:
         self.context, self.log, self.routes, self.group = context, log, routes, group
         self.pacing = pacing or Pacing()
         self.outward = {system: Outward(context, system) for system in context.remotes}
+        self.moving = {system: Moving(context, system) for system in context.remotes}
         self.inward = {system: Inward(context, system) for system in context.remotes}
         self.done_total = {Direction.OUT: 0, Direction.IN: 0}
         self._running: str | None = "not started"
@@ -150,14 +152,14 @@ class Deliver:
         self.done_total[key.direction] += len(items)
 
     async def _send(self, key: WorkKey, items: Sequence[Work]) -> None:
-        outward = self.outward[key.system]
+        outward, moving = self.outward[key.system], self.moving[key.system]
         changes = [item.change for item in items if item.change is not None]
         async with self._slots[key.system]:
             for change in changes:
                 if change.moved_from is not None:
-                    await outward.move(key.entity, change.moved_from, key.key)
+                    await moving.arrive(change, change.moved_from, key.key)
                 if change.moved_to is not None:
-                    await outward.move(key.entity, key.key, change.moved_to)
+                    await moving.leave(change, key.key, change.moved_to)
             trigger = Trigger(
                 deleted=any(c.operation is Operation.DELETE and c.moved_to is None for c in changes),
                 changes=tuple((c.committed_ms / 1000, c.after) for c in changes if c.after is not None),

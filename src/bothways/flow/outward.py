@@ -118,10 +118,6 @@ class Outward:
             return AGAIN
         return await self.steady.retried(self._decide, mapping, record, trigger)
 
-    async def move(self, entity: str, old: str, new: str) -> None:
-        """A primary key changed: the link goes with the row. Harmless when repeated, or when the key moved on."""
-        await self.steady.retried(self._move, RecordId(entity, old), RecordId(entity, new))
-
     # ----------------------------------------------------------------------------------------------- first transaction
 
     async def _decide(self, mapping: EntityMapping, record: RecordId, trigger: Trigger) -> Step:
@@ -210,22 +206,6 @@ class Outward:
             due=self.context.clock.now() + self.context.patience.lease,
         )
         await tx.waiting.park(parked)
-
-    async def _move(self, old: RecordId, new: RecordId) -> None:
-        async with self.context.catalogue.transaction() as tx:
-            first, second = sorted((old, new))
-            held = {record: await tx.links.lock(record, self.system) for record in (first, second)}
-            link, there = held[old], held[new]
-            if link is None or await tx.rows.read(old) is not None:
-                return
-            if there is not None:
-                if there.remote_id is not None or there.attempt is not None:
-                    return
-                await tx.links.remove(there)
-            await tx.links.remove(link)
-            attempt = replace(link.attempt, record=new) if link.attempt is not None else None
-            moved = replace(link, record=new, attempt=attempt, row_gone=False, revision=link.revision + 1)
-            await tx.links.save(moved)
 
     # -------------------------------------------------------------------------------------------------------- the call
 
