@@ -26,6 +26,7 @@ from bothways.connectors.postgres.replication import Replication, Server
 from bothways.connectors.postgres.resume import Resume, last_positions
 from bothways.connectors.postgres.stream import Stream
 from bothways.connectors.postgres.transactions import Transactions
+from bothways.connectors.postgres.visible import Visible
 from bothways.model.errors import SourceLost
 from bothways.ports import Log, LogReading
 from bothways.sync.mapping import TableMap
@@ -144,7 +145,9 @@ class PostgresCapture:
 
             transactions = Transactions(server.source, table_for)
             resume = Resume(last, self._log.partition_of)
-            Session(control, stream, transactions, Progress(control.confirmed_lsn), resume, sink).run()
+            progress = Progress(control.confirmed_lsn)
+            with contextlib.closing(Visible(self._url)) as visible:
+                Session(control, stream, transactions, progress, resume, sink, visible).run()
         finally:
             control.stream = None
             stream.close()

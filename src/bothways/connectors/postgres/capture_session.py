@@ -18,6 +18,7 @@ from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.resume import Resume
 from bothways.connectors.postgres.stream import Frames, Stream, wait
 from bothways.connectors.postgres.transactions import Transactions
+from bothways.connectors.postgres.visible import Visible
 from bothways.ports import Appender, Message
 
 ACKNOWLEDGE_SECONDS = 0.2
@@ -144,7 +145,9 @@ class Session:
         progress: Progress,
         resume: Resume,
         sink: Sink,
+        visible: Visible,
     ) -> None:
+        self._visible = visible
         self._control = control
         self._stream = stream
         self._transactions = transactions
@@ -201,11 +204,16 @@ class Session:
         if not self._resume.over:
             messages = self._resume.new_of(messages)
             self._metrics.skipped += len(taken.messages) - len(messages)
+        if messages and not self._visible.wait(taken.xids, self._goes_on):
+            return  # told to stop: the server sends them again
         self._sink.append(messages)
         if taken.end_lsn is not None:
             self._progress.reached(self._sink.number, taken.end_lsn)
             self._server_lsn = max(self._server_lsn, taken.end_lsn)
             self._metrics.lag_seconds = self._transactions.commit_lag_seconds
+
+    def _goes_on(self) -> bool:
+        return not self._control.stopping.is_set()
 
     def _kept_alive(self, alive: pgoutput.KeepAlive) -> None:
         self._server_lsn = max(self._server_lsn, alive.wal_end)

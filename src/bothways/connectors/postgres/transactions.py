@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -39,6 +39,8 @@ class Taken:
     messages: list[Appendable]
     end_lsn: int | None
     """The end of the last transaction that is complete with these messages; None where none is."""
+    xids: list[int] = field(default_factory=list)
+    """Whose messages these are."""
 
 
 class Transactions:
@@ -53,6 +55,8 @@ class Transactions:
         self._complete = 0
         """So many of the pending messages belong to transactions that have ended."""
         self._end_lsn: int | None = None
+        self._xids: list[int] = []
+        """Of the transactions that have ended, and have messages among those that are complete."""
         self._transaction: OpenTransaction | None = None
         self._serial = 0
         self._marker: list[tuple[str, bytes]] = []
@@ -97,9 +101,10 @@ class Transactions:
         if self._transaction is not None and not self._is_held():
             self._mark_open()
             self._complete = len(self._pending)
+            self._xids.append(self._transaction.xid)
         ready, self._pending = self._pending[: self._complete], self._pending[self._complete :]
-        taken = Taken(ready, self._end_lsn)
-        self._complete, self._end_lsn = 0, None
+        taken = Taken(ready, self._end_lsn, self._xids)
+        self._complete, self._end_lsn, self._xids = 0, None, []
         return taken
 
     def _is_held(self) -> bool:
@@ -176,6 +181,8 @@ class Transactions:
     def _commit(self, body: bytes) -> None:
         done = pgoutput.commit(body)
         self._mark_open()
+        if self._transaction is not None and len(self._pending) > self._complete:
+            self._xids.append(self._transaction.xid)
         self._complete = len(self._pending)
         self._end_lsn = done.end_lsn
         self._transaction = None
