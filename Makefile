@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-TYPED := $(wildcard src tests bench)
+TYPED := src tests bench
 
 .PHONY: help install check format test soak bench demo lock fixtures clean
 
