@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 from bothways.eventlog.kafka import KafkaLog
 from bothways.eventlog.kafka.appender import Headers
 from bothways.model.errors import Forbidden, Refused, Unavailable
-from bothways.ports import Message, Topic
+from bothways.ports import Message, Partition, Topic
 from tests.servers.kafka import LOGIN
 from tests.servers.shared import free_ports
 from tests.suites.log import (
@@ -23,6 +23,7 @@ from tests.suites.log import (
     collect,
     everything,
     moments,
+    next_offsets,
     numbers,
     unique,
 )
@@ -113,6 +114,26 @@ async def test_many_at_once_are_as_many_one_by_one(kafka_servers: str) -> None:
         assert numbers(of_key) == list(range(remainder, 1_000, KEYS))
         assert all(d.header("n") == d.value and d.partition == log.partition_of(topic, d.key) for d in of_key)
     assert [(d.partition, d.value) for d in found if d.key is None] == [(0, None), (0, b"last")]
+    await log.close()
+
+
+async def test_a_slow_reader_stays_a_member_and_misses_nothing(kafka_servers: str) -> None:
+    """With thousands waiting it takes its time, and commits meanwhile; then everything comes, in order, once."""
+    log = KafkaLog(kafka_servers)
+    topic, group = unique("topic"), unique("group")
+    await log.ensure([Topic(topic, partitions=1)])
+    await log.append([Message(topic, b"k", b"%d" % n) for n in range(8_000)])
+    lost: list[Partition] = []
+    consumer = log.consumer(group, [topic], lost.extend)
+    found = [*await consumer.poll(10, 30.0)]
+    for _ in range(3):
+        await asyncio.sleep(0.6)  # in all longer than the consumer waits before it stops fetching
+        await consumer.commit(next_offsets(found))
+    while len(found) < 8_000:
+        found += await collect(consumer, 1)
+    assert numbers(found) == list(range(8_000))
+    assert not lost
+    await consumer.close()
     await log.close()
 
 

@@ -48,12 +48,12 @@ class Commits:
 
     # On the event loop.
 
-    async def make(self, offsets: Mapping[Partition, int]) -> None:
-        """Return when they are stored, or their partitions are somebody else's."""
+    def make(self, offsets: Mapping[Partition, int]) -> asyncio.Future[None]:
+        """Done when they are stored, or their partitions are somebody else's."""
         done = self._loop.create_future()
         with self._lock:
             self._wanted.append((offsets, done))
-        await done
+        return done
 
     # In the thread that polls.
 

@@ -29,8 +29,9 @@ _POLL_SECONDS = 0.1
 _BUSY_POLL_SECONDS = 0.002
 _BUSY_SECONDS = 1.0
 """So long after something was handed out its commit is expected: a poll is not interrupted, so it has to be short."""
-_PATIENCE_SECONDS = 0.02
-"""So long the thread waits for room before it pauses the partitions: pausing throws away what librdkafka holds."""
+_PATIENCE_SECONDS = 1.0
+"""So long the thread waits for room before it pauses the partitions: pausing throws away what librdkafka holds, and
+fetching it again takes a tenth of a second."""
 _REVOKED_SECONDS = 2.0
 """So long a rebalance waits until the event loop has heard of it."""
 
@@ -58,6 +59,7 @@ class KafkaConsumer:
         self._failure: Exception | None = None
         self._closing = False
         self._busy_until = 0.0
+        self._all_paused = False
         self._commits = Commits(self._doing, self._ours)
         config = settings.consuming(servers, options, self._trouble.note, group)
         try:
@@ -92,7 +94,10 @@ class KafkaConsumer:
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         if any(partition in self._ours for partition in offsets):
             self._busy_until = time.monotonic() + _BUSY_SECONDS
-            await self._commits.make(offsets)
+            stored = self._commits.make(offsets)
+            with self._changed:
+                self._changed.notify_all()
+            await stored
 
     async def close(self) -> None:
         with self._changed:
@@ -117,8 +122,10 @@ class KafkaConsumer:
         try:
             while not self._closing or (self._commits.busy and self._failure is None):
                 self._commits.serve(self._consumer)
-                if self._wait_for_room(_PATIENCE_SECONDS):
-                    self._fetch()
+                if self._wait_for_room():
+                    self._fetch(_AT_ONCE)
+                elif self._commits.busy:
+                    self._fetch(1)  # for the broker's answer; what comes with it is little
                 else:
                     self._hold_still()
         except Exception as error:  # noqa: BLE001 -- handed to whoever polls
@@ -128,13 +135,14 @@ class KafkaConsumer:
             self._consumer.close()
             self._commits.close()
 
-    def _fetch(self) -> None:
+    def _fetch(self, limit: int) -> None:
         """Wait for a message, and take with it what has come meanwhile."""
         busy = self._commits.busy or time.monotonic() < self._busy_until
         first = self._consumer.poll(_BUSY_POLL_SECONDS if busy else _POLL_SECONDS)
         if first is None:
             return
-        records = [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
+        more = self._consumer.consume(limit - 1, 0) if limit > 1 else ()
+        records = [first, *more]
         found = [delivered(record) for record in records if not self._is_error(record)]
         with self._changed:
             found = [each for each in found if (each.topic, each.partition) in self._ours]
@@ -154,9 +162,10 @@ class KafkaConsumer:
         _logger.warning("reading the log", error=error.name(), reason=error.str(), topic=record.topic())
         return True
 
-    def _wait_for_room(self, seconds: float) -> bool:
+    def _wait_for_room(self) -> bool:
         with self._changed:
-            return self._changed.wait_for(self._has_room, seconds)
+            self._changed.wait_for(lambda: self._has_room() or self._commits.busy, _PATIENCE_SECONDS)
+            return self._has_room()
 
     def _has_room(self, share: float = 1.0) -> bool:
         room = len(self._ahead) < _AHEAD_MESSAGES * share and self._ahead_bytes < _AHEAD_BYTES * share
@@ -164,15 +173,18 @@ class KafkaConsumer:
 
     def _hold_still(self) -> None:
         """Whoever reads is slow: poll for the group's sake only, until half of what was read ahead is taken."""
-        paused = self._consumer.assignment()
-        self._consumer.pause(paused)
+        self._all_paused = False
         while not self._has_room(0.5):
+            if not self._all_paused:
+                self._consumer.pause(self._consumer.assignment())
+                self._all_paused = True
             self._commits.serve(self._consumer)
-            self._fetch()
-        self._consumer.resume([each for each in paused if (each.topic, each.partition) in self._ours])
+            self._fetch(_AT_ONCE)
+        self._consumer.resume(self._consumer.assignment())
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         self._trouble.over()
+        self._all_paused = False
         with self._changed:
             self._ours.update((each.topic, each.partition) for each in partitions)
 
