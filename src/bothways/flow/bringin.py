@@ -8,7 +8,7 @@ from dataclasses import replace
 from bothways.flow.apply import Source, apply, plain
 from bothways.flow.context import Context
 from bothways.flow.references import References, UnknownReference
-from bothways.flow.steady import Steady
+from bothways.flow.steady import Later, Steady
 from bothways.model.errors import NotUnique, RowRefused
 from bothways.model.link import Base, Link
 from bothways.model.outcome import DeadLetter, Direction
@@ -40,6 +40,10 @@ class _Wait(Exception):
     """The row that matches is being sent by a call under way."""
 
 
+class _MatchAgain(Exception):
+    """There is such a row already: it came after we looked for one."""
+
+
 class BringIn:
     """Links one system's unknown objects."""
 
@@ -57,20 +61,42 @@ class BringIn:
         return await self.picture(mapping, answer, source, event_id=None if again else event.id)
 
     async def bring_in_referenced(self, entity: str, remote_id: str) -> None:
-        """Bring in what another object points to."""
+        """Bring in what another object points to. Raises ``Later`` where that cannot have a record now."""
+        await self._bring_in_referenced(entity, remote_id, ())
+
+    async def _bring_in_referenced(self, entity: str, remote_id: str, within: tuple[tuple[str, str], ...]) -> None:
         mapping = self.context.mappings[entity, self.system]
         answer = await self.steady.called(self.remote.fetch, mapping.object, remote_id)
-        await self.picture(mapping, answer, Source(f"reference to {remote_id}"), event_id=None)
+        await self._picture(mapping, answer, Source(f"reference to {remote_id}"), None, within)
 
     async def picture(self, mapping: EntityMapping, answer: Answer, source: Source, *, event_id: str | None) -> bool:
         """Link an object by a picture of it that was just taken; False where it is linked or being linked already."""
+        return await self._picture(mapping, answer, source, event_id, ())
+
+    async def _picture(
+        self,
+        mapping: EntityMapping,
+        answer: Answer,
+        source: Source,
+        event_id: str | None,
+        within: tuple[tuple[str, str], ...],
+    ) -> bool:
+        """``within``: what is being brought in already, because the one before points to it."""
+        here = (*within, (mapping.entity, answer.object.id))
+        asked: set[str] = set()
+        matched_again = False
         while True:
             try:
-                return await self.steady.retried(self._link, mapping, answer, source, event_id)
+                return await self.steady.retried(self._link, mapping, answer, source, event_id, matched_again)
             except _Wait:
                 return False
+            except _MatchAgain:
+                matched_again = True
             except UnknownReference as unknown:
-                await self.bring_in_referenced(unknown.entity, unknown.remote_id)
+                if unknown.remote_id in asked or (unknown.entity, unknown.remote_id) in here:
+                    raise Later from None
+                asked.add(unknown.remote_id)
+                await self._bring_in_referenced(unknown.entity, unknown.remote_id, here)
 
     async def _retired(self, mapping: EntityMapping, remote_id: str) -> bool:
         async with self.context.catalogue.transaction() as tx:
@@ -82,7 +108,9 @@ class BringIn:
             if event.happening is Happening.DELETED:
                 await tx.index.retire(self.system, mapping.entity, event.snapshot.id)
 
-    async def _link(self, mapping: EntityMapping, answer: Answer, source: Source, event_id: str | None) -> bool:
+    async def _link(
+        self, mapping: EntityMapping, answer: Answer, source: Source, event_id: str | None, matched_again: bool
+    ) -> bool:
         shown = answer.object
         async with self.context.catalogue.transaction() as tx:
             if await self._is_known(tx, mapping, shown):
@@ -100,7 +128,7 @@ class BringIn:
             if isinstance(choice, Adopt):
                 await self._adopt(tx, mapping, choice.row, answer, source)
             elif isinstance(choice, New):
-                await self._insert(tx, mapping, answer, source)
+                await self._insert(tx, mapping, answer, source, may_match=not matched_again)
             elif isinstance(choice, Impossible):
                 await tx.journal.note(self._letter(mapping, shown, choice, source))
             return True
@@ -168,8 +196,7 @@ class BringIn:
         locked = await tx.rows.read(record, lock=True)
         if locked is None:
             raise _Wait
-        if link.deleted:
-            link = Link(record, self.system, self.context.new_id(), link.generation + 1, revision=link.revision + 1)
+        link = await self._begin_again(tx, link)
         shown = await References(tx, mapping).row_in(locked)
         adopted = replace(link, remote_id=answer.object.id)
         merge = observe(
@@ -177,11 +204,18 @@ class BringIn:
         )
         await apply(tx, mapping, link, replace(plain(merge), born=True), shown, source)
 
-    async def _insert(self, tx: Transaction, mapping: EntityMapping, answer: Answer, source: Source) -> None:
+    async def _insert(
+        self, tx: Transaction, mapping: EntityMapping, answer: Answer, source: Source, *, may_match: bool
+    ) -> None:
         """A new row, with all that the database takes; what it refuses becomes a dead letter of its own."""
         new = new_row(mapping, answer.object.document, answer.object.id)
         values, refused = dict(new.values), dict(new.refused)
-        row = await self._try_insert(tx, mapping, values, refused)
+        try:
+            row = await self._try_insert(tx, mapping, values, refused)
+        except NotUnique as error:
+            if may_match:
+                raise _MatchAgain from None
+            refused[""], row = str(error), None
         then = "replay this letter" if source.payload else "run `bothways backfill --again`"
         hint = f"change the value in {self.system}, or the constraint, then {then}"
         for column, reason in refused.items():
@@ -204,9 +238,6 @@ class BringIn:
                     return None
                 refused[error.field] = str(error)
                 del values[error.field]
-            except NotUnique as error:
-                refused[""] = str(error)
-                return None
 
     async def _link_new(
         self,
@@ -219,9 +250,7 @@ class BringIn:
     ) -> None:
         seen = mapping.read(answer.object.document)
         record = RecordId(mapping.entity, row.key)
-        fresh = await tx.links.claim(record, self.system)
-        if fresh.deleted:
-            fresh = Link(record, self.system, self.context.new_id(), fresh.generation + 1, revision=fresh.revision + 1)
+        fresh = await self._begin_again(tx, await tx.links.claim(record, self.system))
         agreed = [each.column for each in mapping.fields if each.comes_in or row.values.get(each.column) is None]
         link = replace(
             fresh,
@@ -234,3 +263,12 @@ class BringIn:
         await apply(tx, mapping, fresh, Taken(Merge(link), born=True), None, source)
         if needs_nothing(mapping, link, row):
             await tx.mark(self.system, source.cause)
+
+    async def _begin_again(self, tx: Transaction, link: Link) -> Link:
+        """The link for a new pair, where the key's last one is over; that one's object never comes back."""
+        if not link.deleted:
+            return link
+        if link.remote_id is not None:
+            await tx.index.retire(self.system, link.record.entity, link.remote_id)
+        token, revision = self.context.new_id(), link.revision + 1
+        return Link(link.record, self.system, token, link.generation + 1, revision=revision)

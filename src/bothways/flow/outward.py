@@ -125,6 +125,8 @@ class Outward:
             claimed = await tx.links.claim(record, self.system)
             row = await tx.rows.read(record)
             link = begin_again(claimed, row, self.context.new_id()) or claimed
+            if link is not claimed and claimed.remote_id is not None:
+                await tx.index.retire(self.system, record.entity, claimed.remote_id)
             link = take_note(link, row, trigger)
             references = References(tx, mapping)
             if row is not None:

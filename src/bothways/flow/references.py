@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from bothways.model.errors import RowRefused
 from bothways.model.record import RecordId, Row
 from bothways.model.values import Value, Values
 from bothways.ports import Transaction
@@ -34,7 +35,10 @@ class References:
         return replace(row, values=values)
 
     async def patch_out(self, patch: Values) -> Values:
-        """A patch in the sync's form as the database takes it. Raises ``Unknown`` for an object that has no record."""
+        """A patch in the sync's form as the database takes it.
+
+        Raises ``UnknownReference`` for an object that has no record yet, ``RowRefused`` for one that never will.
+        """
         if not self.fields:
             return patch
         values = dict(patch)
@@ -60,7 +64,14 @@ class References:
     async def _key(self, each: FieldMap, value: Value) -> Value:
         if not isinstance(value, str) or each.ref is None:
             return None
-        record = await self.tx.references.record(self.mapping.system, each.ref, value)
+        system = self.mapping.system
+        record = await self.tx.references.record(system, each.ref, value)
+        if record is None and await self.tx.index.is_retired(system, each.ref, value):
+            raise RowRefused(
+                f"it points to {value}, which is deleted at {system}",
+                hint=f"let it point to something else in {system}; the rest of the record went through",
+                field=each.column,
+            )
         if record is None:
             raise UnknownReference(each.ref, value)
         key: dict[str, Value] = json.loads(record.key)
