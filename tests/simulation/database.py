@@ -93,10 +93,9 @@ class MemoryDatabase:
         return self.kinds.get(kind, {})
 
     def commit(self, changes: list[Committed]) -> None:
-        """Rows changed: capture sees them."""
-        if changes:
-            self.wal += changes
-            self.on_commit()
+        """Something changed; capture sees the rows."""
+        self.wal += changes
+        self.on_commit()
 
     def release(self, tx: Core) -> None:
         """Let go of the transaction's locks, at its end or when its process dies."""

@@ -112,6 +112,8 @@ class Oracle:
         if link.remote_id in linked:
             return f"two rows, one object: {record}, {linked[link.remote_id]}, {link.remote_id}"
         linked[link.remote_id] = record
+        if link.token != self.world.pairs[link.remote_id]:
+            return f"{link.remote_id} came back as {record}: the record that it was is deleted"
         if link.deleted:
             return f"row {record} is cut off from {link.remote_id}, which is alive"
         differs = self._differs(mapping, link, row, live[link.remote_id])
@@ -122,7 +124,7 @@ class Oracle:
             return self.plan.matching
         if mapping.deletes_out is Deletes.MARK:
             return lookup(thing.document, MARK_PATH) == LEFT
-        return mapping.deletes_out is Deletes.IGNORE and thing.id in self.world.ever_linked[mapping.system]
+        return mapping.deletes_out is Deletes.IGNORE and thing.id in self.world.pairs
 
     def _differs(self, mapping: EntityMapping, link: Link, row: dict[str, Value], thing: Thing) -> str | None:
         if mapping.id_column and row[mapping.id_column] != thing.id:

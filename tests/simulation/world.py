@@ -53,7 +53,8 @@ class World:
         self.to_capture = asyncio.Event()
         self.hooks_open = 0
         self.polled = dict.fromkeys(plan.remotes, 0)
-        self.ever_linked: dict[str, set[str]] = {name: set() for name in plan.remotes}
+        self.pairs: dict[str, str] = {}
+        """Remote id → the token of the first pair that it was one of."""
         self.background: set[asyncio.Task[None]] = set()
 
     def new_id(self) -> str:
@@ -114,12 +115,10 @@ class World:
 
     def _committed(self) -> None:
         self.to_capture.set()
-        if not self.plan.deletes:
-            return
         links: list[Link] = list(self.database.select("link").values())
         for link in links:
             if link.remote_id is not None:
-                self.ever_linked[link.system].add(link.remote_id)
+                self.pairs.setdefault(link.remote_id, link.token)
 
     async def _capture(self) -> None:
         """The catalogue's changes go on the log, in order, some time after their commit."""
