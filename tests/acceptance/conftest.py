@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.installation import Installation, installed
+from tests.acceptance.standing import standing
 from tests.servers.sandbox import SandboxProcess
 
 
@@ -32,3 +33,10 @@ def installation(request: pytest.FixtureRequest) -> Installation:
     """On each log."""
     found: Installation = request.getfixturevalue(f"{request.param}_installation")
     return found
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Installation]:
+    """One that is up for all tests of a module, on the embedded log; each test works on records of its own."""
+    with standing(tmp_path_factory.mktemp("shop"), postgres_server) as ready:
+        yield ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.acceptance import topics
 from tests.servers.sandbox import SandboxProcess
 from tests.servers.shared import die_with_parent, free_ports
 
@@ -50,7 +52,7 @@ listen = "127.0.0.1:{port}"
 api_key = "sk_test_sandbox"
 api_base = "{stripe}"
 webhook_secrets = ["env:WEBHOOK_SECRET"]
-rate = 400
+rate = {rate}
 poll = "{poll}"
 [entities.customer]
 table = "customers"
@@ -86,7 +88,21 @@ class Installation:
     stripe: SandboxProcess
     port: int
     secret: str
+    log: str = "sqlite"
+    """As the settings name it."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """First part of the topics' names."""
+        return self.database.rpartition("/")[2]
+
+    def change_settings(self, old: str, new: str) -> None:
+        """What the settings file says from the next start on."""
+        path = self.folder / "bothways.toml"
+        before = path.read_text()
+        assert before.count(old) == 1, f"{old!r} stands {before.count(old)} times in the settings"
+        path.write_text(before.replace(old, new))
 
     def start(self, name: str = "up", *arguments: str) -> None:
         """``bothways up`` with these arguments."""
@@ -134,15 +150,24 @@ class Installation:
             process.wait()
         self.processes.clear()
 
+    def http(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A request to the program's HTTP."""
+        return httpx.request(method, f"http://127.0.0.1:{self.port}{path}", timeout=10, **more)
+
+    def readiness(self) -> httpx.Response | None:
+        """What ``/readyz`` says; None while nobody answers."""
+        with contextlib.suppress(httpx.TransportError):
+            return self.http("GET", "/readyz")
+        return None
+
     def wait_ready(self) -> None:
         """Until the process that has the address does all of its work."""
 
-        def answers() -> bool:
-            with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status_code == 200
-            return False
+        def ready() -> bool:
+            answer = self.readiness()
+            return answer is not None and answer.status_code == 200
 
-        self.until(answers, "the program is ready")
+        self.until(ready, "the program is ready")
 
     def sql(self, query: LiteralString, *values: object) -> list[Json]:
         """One statement, committed; the rows it gives."""
@@ -150,7 +175,7 @@ class Installation:
             found = connection.execute(query, values)
             return found.fetchall() if found.description else []
 
-    def until(self, true: Callable[[], R], what: str, seconds: float = PATIENCE_SECONDS) -> R:
+    def until(self, true: Callable[[], R | None], what: str, seconds: float = PATIENCE_SECONDS) -> R:
         """Wait for something to be so; its value."""
         deadline = time.monotonic() + seconds
         while not (found := true()):
@@ -158,13 +183,19 @@ class Installation:
                 assert process.poll() is None, f"{name} ended: {self.said(name)}"
             if time.monotonic() > deadline:
                 said = "\n".join(f"--- {name}\n{self.said(name)}" for name in self.processes)
-                raise AssertionError(f"not so after {seconds:g} s: {what}\n{said}")
+                status = self.run("status").stdout
+                raise AssertionError(f"not so after {seconds:g} s: {what}\n{said}\n{status}")
             time.sleep(0.02)
         return found
 
     def said(self, name: str) -> str:
         """The end of a process's log."""
         return (self.folder / f"{name}.log").read_text()[-3000:]
+
+    def letters(self) -> list[Json]:
+        """The dead letters, the newest first."""
+        listed: list[Json] = json.loads(self.run("deadletters", "list", "--limit", "1000", "--json").stdout)
+        return listed
 
     # ------------------------------------------------------------------------------------------------ both sides
 
@@ -175,6 +206,46 @@ class Installation:
     def rows(self) -> list[Json]:
         """The catalogue's customers."""
         return self.sql("SELECT * FROM customers ORDER BY id")
+
+    def customer(self, id: str) -> Json | None:
+        """One of Stripe's customers, None if it is gone."""
+        return next((each for each in self.customers() if each["id"] == id), None)
+
+    def row(self, id: str) -> Json | None:
+        """The row of this customer of Stripe's."""
+        return next(iter(self.sql("SELECT * FROM customers WHERE stripe_customer_id = %s", id)), None)
+
+    def add(self, **values: object) -> int:
+        """A new row, by SQL; its key."""
+        columns, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+        query = f"INSERT INTO customers ({columns}) VALUES ({marks}) RETURNING id"
+        return int(self.sql(query, *values.values())[0]["id"])
+
+    def add_linked(self, **values: object) -> tuple[int, str]:
+        """A new row that has its customer: both keys."""
+        key = self.add(**values)
+        return key, self.until(lambda: self.customer_of(key), f"row {key} has its customer")
+
+    def customer_of(self, key: int) -> str | None:
+        """The id of this row's customer."""
+        found = self.sql("SELECT stripe_customer_id FROM customers WHERE id = %s", key)
+        return found[0]["stripe_customer_id"] if found else None
+
+    def writes(self) -> int:
+        """How often Stripe was asked to change something so far."""
+        requests = self.stripe.admin.state()["requests"]
+        return sum(each["count"] for each in requests if each["method"] != "GET")
+
+    def wait_quiet(self, seconds: float = 1.0) -> int:
+        """Until nothing is written to Stripe and nothing comes to the log for so long; the writes by then."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self.stripe.admin.quiet()
+            before = self.writes(), topics.ends(self)
+            time.sleep(seconds)
+            if before == (self.writes(), topics.ends(self)):
+                return before[0]
+            assert time.monotonic() < deadline, "the traffic does not end"
 
     def difference(self) -> str | None:
         """What is not equal on both sides, or None: every row has its own customer, and the other way round."""
@@ -198,16 +269,12 @@ class Installation:
         while True:
             left = max(0.1, deadline - time.monotonic())
             self.until(lambda: self.difference() is None, f"both sides are equal: {self.difference()}", left)
-            before = self.stripe.admin.state()["requests"]
+            before = self.writes()
             self.stripe.admin.quiet()
             time.sleep(1.5)
-            if self.difference() is None and _writes(before) == _writes(self.stripe.admin.state()["requests"]):
+            if self.difference() is None and before == self.writes():
                 return
             assert time.monotonic() < deadline, f"the traffic does not end: {self.difference()}"
-
-
-def _writes(requests: list[Json]) -> int:
-    return sum(each["count"] for each in requests if each["method"] != "GET")
 
 
 def as_customer(row: Json) -> Json:
@@ -232,19 +299,27 @@ def as_seen(customer: Json) -> Json:
 
 @contextlib.contextmanager
 def installed(
-    folder: Path, database: str, stripe: SandboxProcess, *, log: str = "sqlite", poll: str = "2s"
+    folder: Path,
+    database: str,
+    stripe: SandboxProcess,
+    *,
+    log: str = "sqlite",
+    poll: str = "2s",
+    rate: float = 400,
+    tables: LiteralString = TABLES,
+    more: str = "",
 ) -> Iterator[Installation]:
-    """An installation with its tables, settings and webhook endpoint; nothing runs yet."""
+    """An installation with its tables, settings (``more``: further ones) and webhook endpoint; nothing runs yet."""
     (port,) = free_ports(1)
     with httpx.Client(base_url=stripe.url, headers={"Authorization": f"Bearer {stripe.api_key}"}) as client:
         hook = {"url": f"http://127.0.0.1:{port}/webhooks/stripe", "enabled_events[]": "*"}
         answer = client.post("/v1/webhook_endpoints", data=hook).raise_for_status().json()
     prefix = database.rpartition("/")[2]
-    settings = SETTINGS.format(log=log, prefix=prefix, port=port, stripe=stripe.url, poll=poll)
-    (folder / "bothways.toml").write_text(settings)
-    installation = Installation(folder, database, stripe, port, answer["secret"])
+    settings = SETTINGS.format(log=log, prefix=prefix, port=port, stripe=stripe.url, poll=poll, rate=rate)
+    (folder / "bothways.toml").write_text(settings + more)
+    installation = Installation(folder, database, stripe, port, answer["secret"], log)
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute(TABLES)
+        connection.execute(tables)
     try:
         yield installation
     finally:
