@@ -30,6 +30,7 @@ from bothways.sync.linking import (
     match_of_object,
     new_row,
     standing,
+    take_up,
 )
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import Merge, observe
@@ -198,7 +199,7 @@ class BringIn:
             raise _Wait
         link = await self._begin_again(tx, link)
         shown = await References(tx, mapping).row_in(locked)
-        adopted = replace(link, remote_id=answer.object.id)
+        adopted = replace(link, remote_id=answer.object.id, refused={})  # that was said of a record without an object
         merge = observe(
             mapping, adopted, shown, mapping.read(answer.object.document), answer.window, found_in="linking"
         )

@@ -22,6 +22,7 @@ from bothways.model.outcome import Direction, Parked
 from bothways.model.record import Mark, RecordId, Row
 from bothways.model.remote import Answer
 from bothways.ports import Transaction
+from bothways.sync.linking import leave_alone, take_up
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import BadValue, observe
 from bothways.sync.outward import (
@@ -101,6 +102,7 @@ class Outward:
             try:
                 step = await self._advance(mapping, record, trigger, step)
             except Later:
+                await self.steady.retried(self._take_up_later, record)
                 return True
             if isinstance(step, Waits):
                 return False
@@ -111,12 +113,23 @@ class Outward:
             await self._carry_out(mapping, step)
             return AGAIN
         if isinstance(step, Search):
-            found = await self.steady.called(find_remote, self.context, mapping, step.row)
+            try:
+                found = await self.steady.called(find_remote, self.context, mapping, step.row)
+            except CallRefused as error:
+                await self.steady.retried(self._take_search_refusal, mapping, step, error)
+                return None
             return await self.steady.retried(self._adopt_or_create, mapping, step, found)
         if isinstance(step, Refresh):
             await self._refresh(mapping, step.link)
             return AGAIN
         return await self.steady.retried(self._decide, mapping, record, trigger)
+
+    async def _take_up_later(self, record: RecordId) -> None:
+        """Where no attempt says so, the link must: a record that is only looked for has left nothing else behind."""
+        async with self.context.catalogue.transaction() as tx:
+            link = await tx.links.lock(record, self.system)
+            if link is not None and link.due is None:
+                await tx.links.save(replace(link, due=self.context.clock.now() + self.context.patience.lease))
 
     # ----------------------------------------------------------------------------------------------- first transaction
 
@@ -149,8 +162,10 @@ class Outward:
                     await apply(tx, mapping, link, plain(decision.merge), now, Source("latest"))
                 return AGAIN
             if isinstance(decision, Find | Look):
-                await self._save(tx, claimed, link)
-                return Search(link, row) if isinstance(decision, Find) and row is not None else Refresh(link)
+                await self._save(tx, claimed, decision.link)
+                if isinstance(decision, Find) and row is not None:
+                    return Search(decision.link, row)
+                return Refresh(decision.link)
             return await self._write_down(tx, mapping, decision)
 
     async def _nothing(self, tx: Transaction, claimed: Link, decision: Nothing, row: Row | None) -> Step:
@@ -311,17 +326,29 @@ class Outward:
                 await self._adopt(tx, mapping, link, row, answer)
                 return AGAIN
             if taken_by is not None:
-                await tx.journal.note(outward_letter(link, None, taken_by.reason, taken_by.hint, dict(row.values)))
-                refused = {each.column: row.values.get(each.column) for each in mapping.fields}
-                await tx.links.save(replace(link, refused=refused, revision=link.revision + 1))
+                await self._leave_alone(tx, mapping, link, row, taken_by.reason, taken_by.hint)
                 return None
             decision = make_create(mapping, link, row)
             if isinstance(decision, Nothing):
                 return await self._nothing(tx, link, decision, row)
             return await self._write_down(tx, mapping, decision)
 
+    async def _take_search_refusal(self, mapping: EntityMapping, search: Search, error: CallRefused) -> None:
+        """The remote will not look for what the row names."""
+        async with self.context.catalogue.transaction() as tx:
+            link = await tx.links.lock(search.link.record, self.system)
+            if link is not None and (link.revision, link.token) == (search.link.revision, search.link.token):
+                await self._leave_alone(tx, mapping, link, search.row, error.message, error.hint)
+
+    async def _leave_alone(
+        self, tx: Transaction, mapping: EntityMapping, link: Link, row: Row, reason: str, hint: str
+    ) -> None:
+        """The record cannot have an object as it is: a dead letter, and nothing more before it changes."""
+        await tx.journal.note(outward_letter(link, None, reason, hint, dict(row.values)))
+        await tx.links.save(leave_alone(mapping, link, row))
+
     async def _adopt(self, tx: Transaction, mapping: EntityMapping, link: Link, row: Row, answer: Answer) -> None:
-        adopted = replace(link, remote_id=answer.object.id)
+        adopted = replace(link, remote_id=answer.object.id, refused={})  # that was said of a record without an object
         seen = mapping.read(answer.object.document)
         merge = observe(mapping, adopted, row, seen, answer.window, found_in="linking")
         await self._apply(tx, mapping, link, replace(plain(merge), born=True), row, "linking")
