@@ -21,7 +21,7 @@ class Patience:
 
     lease: float = 60.0
     """After this long an attempt that nobody has finished is anybody's."""
-    other_worker: float = 10.0
+    other_worker: float = 3.0
     """So young an attempt of another worker is left to it."""
     retries: float = 45.0
     """So long a call is repeated at once; later it is taken up again from the state."""
