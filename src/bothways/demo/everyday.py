@@ -115,7 +115,7 @@ def different_fields(stage: Stage) -> None:
     stage.start_clock()
 
     def both() -> Row | None:
-        row, customer = ada(stage), stage.stripe.find("customer", customer_id=customer_id)
+        row, customer = ada(stage), stage.stripe.find("customer", id=customer_id)
         here = (row["name"], row["city"]) == ("Ada Lovelace", "Turin")
         there = customer is not None and (customer["name"], city(customer)) == ("Ada Lovelace", "Turin")
         return row if here and there else None
@@ -137,7 +137,7 @@ def same_fields(stage: Stage) -> None:
     settled = ("Countess Ada", "+33 1 55 55 01 00")
 
     def both() -> Row | None:
-        row, customer = ada(stage), stage.stripe.find("customer", customer_id=customer_id)
+        row, customer = ada(stage), stage.stripe.find("customer", id=customer_id)
         here = (row["name"], row["phone"]) == settled
         there = customer is not None and (customer["name"], customer["phone"]) == settled
         return row if here and there else None

@@ -23,7 +23,7 @@ from bothways.demo.children import Child, environment, no_groups
 from bothways.demo.failure import NotSeen
 from bothways.model.errors import SettingsError
 
-START_SECONDS = 30
+START_SECONDS = 60.0
 NOBODY = 65534
 """Who runs the server where we are root, which PostgreSQL refuses to be."""
 OPTIONS = {

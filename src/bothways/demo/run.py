@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,9 +20,10 @@ from bothways.demo.failure import NotSeen
 from bothways.demo.memory import megabytes
 from bothways.demo.people import AtPsql, InDashboard
 from bothways.demo.screen import Screen
-from bothways.demo.stage import Stage
+from bothways.demo.stage import START_SECONDS, Stage
 from bothways.demo.steps import STEPS
 from bothways.demo.sync import Sync
+from bothways.demo.trouble import differences, records
 
 PAUSE_SECONDS = 0.8
 """Between two steps, where a person reads along."""
@@ -39,10 +40,11 @@ def run(wanted: Path | None, *, wait: bool, patience_seconds: float, screen: Scr
         screen.open(str(where))
         children: list[Child] = []
         try:
-            stage, database = _started(where, children, stack, patience_seconds, screen)
+            with _explained(children):
+                stage, database = _started(where, children, stack, patience_seconds, screen)
             took = _go_through(stage)
-        except (NotSeen, httpx.HTTPError, psycopg.Error) as error:
-            screen.failed(_why(error, children), {child.name: child.last_words() for child in children})
+        except NotSeen as error:
+            screen.failed(str(error), _last_words(children))
             return False
         screen.result(_facts(stage, took, where if wanted else None))
         if not wait:
@@ -74,7 +76,7 @@ def _started(
     stack.callback(sync.close)
     stack.callback(sync.child.stop)
     stage = Stage(psql, stripe, sync, screen, children, patience_seconds)
-    stage.until("Stripe's sandbox answers", stripe.answers)
+    stage.until("Stripe's sandbox answers", stripe.answers, START_SECONDS)
     secret = stripe.add_webhook(f"{sync.url}/webhooks/stripe")
     screen.started("Stripe's sandbox, which behaves as Stripe does", time.perf_counter() - began)
     settings = shop.settings(database=database.url, http_port=http_port, stripe=stripe.url, webhook_secret=secret)
@@ -86,13 +88,17 @@ def _started(
 
 
 def _go_through(stage: Stage) -> float:
-    """All steps; the seconds that took."""
+    """All steps; the seconds that took. Raises ``NotSeen``."""
     began = time.perf_counter()
     for number, (title, step) in enumerate(STEPS, start=1):
         if stage.screen.is_terminal:
             time.sleep(PAUSE_SECONDS)
         stage.screen.step(number, title)
-        step(stage)
+        try:
+            with _explained(stage.children):
+                step(stage)
+        except NotSeen as error:
+            raise NotSeen("\n".join([f"step {number}, {title}", str(error), *_both_sides(stage)])) from error
     return time.perf_counter() - began
 
 
@@ -125,21 +131,36 @@ def _stay(stage: Stage) -> bool:
     except KeyboardInterrupt:
         stage.screen.say("\nStopping.")
         return True
-    stage.screen.failed(
-        _why(NotSeen("a program has ended"), stage.children),
-        {child.name: child.last_words() for child in stage.children},
-    )
+    try:
+        stage.check()
+    except NotSeen as error:
+        stage.screen.failed(str(error), _last_words(stage.children))
     return False
 
 
-def _why(error: Exception, children: Sequence[Child]) -> str:
-    """What went wrong; that a program is not there any more says more than what followed from it."""
-    for child in children:
-        try:
+@contextmanager
+def _explained(children: Sequence[Child]) -> Iterator[None]:
+    """Errors become ``NotSeen``; that a program has ended says more than what followed from it."""
+    try:
+        yield
+    except (NotSeen, httpx.HTTPError, psycopg.Error) as error:
+        for child in children:
             child.check()
-        except NotSeen as ended:
-            return str(ended)
-    return str(error) if isinstance(error, NotSeen) else f"{type(error).__name__}: {error}"
+        if isinstance(error, NotSeen):
+            raise
+        raise NotSeen(f"{type(error).__name__}: {error}") from error
+
+
+def _both_sides(stage: Stage) -> Sequence[str]:
+    """How they stand, as far as they can be looked at."""
+    try:
+        return differences(stage) or [f"both sides have {each}" for each in records(stage)]
+    except (httpx.HTTPError, psycopg.Error) as error:
+        return [f"both sides cannot be compared: {error}"]
+
+
+def _last_words(children: Sequence[Child]) -> Mapping[str, Sequence[str]]:
+    return {child.name: child.last_words() for child in children}
 
 
 @contextmanager

@@ -18,6 +18,8 @@ R = TypeVar("R")
 
 LOOK_EVERY_SECONDS = 0.002
 """How often the other side is looked at; the times that are shown are that exact."""
+START_SECONDS = 60.0
+"""So long a program may take to start, on a machine that has much else to do."""
 SAY_AFTER_SECONDS = 0.25
 """What is waited for so long is said; most is there before anybody could read it."""
 
@@ -65,15 +67,18 @@ class Stage:
         self.screen.seen(where, show(found), took)
         return found
 
-    def until(self, what: str, look: Callable[[], R | None]) -> R:
-        """Wait until ``look`` finds something. Raises ``NotSeen`` if it never does, or a program has ended."""
-        began, said = time.monotonic(), False
+    def until(self, what: str, look: Callable[[], R | None], seconds: float | None = None) -> R:
+        """Wait until ``look`` finds something, for so long or as long as the patience lasts.
+
+        Raises ``NotSeen`` if it never does, or a program has ended.
+        """
+        began, said, patience = time.monotonic(), False, seconds or self.patience_seconds
         with ExitStack() as until_found:
             while not (found := look()):
                 self.check()
                 waited = time.monotonic() - began
-                if waited > self.patience_seconds:
-                    raise NotSeen(f"not seen within {self.patience_seconds:g} s: {what}")
+                if waited > patience:
+                    raise NotSeen(f"not seen within {patience:g} s: {what}")
                 if waited > SAY_AFTER_SECONDS and not said:
                     said = True
                     until_found.enter_context(self.screen.waiting(f"waiting until {what}"))
@@ -99,7 +104,7 @@ class Stage:
         """Start ``bothways up``; returns, when it does its work, the seconds that took."""
         began = time.perf_counter()
         self.sync.child.start()
-        self.until("bothways up is ready", self.sync.is_ready)
+        self.until("bothways up is ready", self.sync.is_ready, START_SECONDS)
         return time.perf_counter() - began
 
     def stop_sync(self) -> None:

@@ -60,7 +60,7 @@ def crash(stage: Stage) -> None:
     stage.start_clock()
 
     def both() -> Row | None:
-        row, there = _grace(stage), stage.stripe.find("customer", customer_id=made["id"])
+        row, there = _grace(stage), stage.stripe.find("customer", id=made["id"])
         here = (row["stripe_customer_id"], row["city"], row["phone"]) == (made["id"], "Arlington", "+1 703 555 0106")
         equal = there is not None and (city(there), there["phone"]) == ("Arlington", "+1 703 555 0106")
         return row if here and equal else None
@@ -118,16 +118,22 @@ def no_loop(stage: Stage) -> None:
 
 def differences(stage: Stage) -> list[str]:
     """Every record that is not the same on both sides."""
-    rows = stage.psql.rows("SELECT stripe_customer_id AS id, name, email, phone, city, tier FROM customers ORDER BY 1")
+    rows = records(stage)
     there = [
         {**{name: each[name] for name in ("id", "name", "email", "phone")}, "city": city(each)}
         | {"tier": each["metadata"].get("tier")}
         for each in stage.stripe.all("customer")
     ]
-    goods = stage.psql.rows("SELECT name, description, active FROM products ORDER BY name")
     offered = [{name: each[name] for name in ("name", "description", "active")} for each in stage.stripe.all("product")]
-    unequal = [f"{each} is in PostgreSQL only" for each in [*rows, *goods] if each not in [*there, *offered]]
-    return unequal + [f"{each} is in Stripe only" for each in [*there, *offered] if each not in [*rows, *goods]]
+    unequal = [f"{each} is in PostgreSQL only" for each in rows if each not in [*there, *offered]]
+    return unequal + [f"{each} is in Stripe only" for each in [*there, *offered] if each not in rows]
+
+
+def records(stage: Stage) -> list[Row]:
+    """The catalogue's records, as far as both sides have their fields."""
+    customers = "SELECT stripe_customer_id AS id, name, email, phone, city, tier FROM customers ORDER BY id"
+    products = "SELECT name, description, active FROM products ORDER BY name"
+    return stage.psql.rows(customers) + stage.psql.rows(products)
 
 
 def _grace(stage: Stage) -> Row:
