@@ -108,3 +108,21 @@ async def test_a_table_that_is_gone(source: PostgresSource, log: tuple[SqliteLog
     await source.run("drop table items")
     with pytest.raises(MappingBroken, match="is gone"):
         await source.capture([items(source, log[1])], log[0]).run()
+
+
+async def test_what_came_before_a_broken_mapping_is_safe(source: PostgresSource, log: tuple[SqliteLog, str]) -> None:
+    """Rows, the change and more rows are read at once: the rows before it are on the log when capture gives up."""
+    await source.run("insert into items select i, 'a', i from generate_series(1, 500) i")
+    good = await source.wal_end()
+    await source.run("alter table items drop name")
+    await source.run("insert into items (id) values (1000)")
+    await source.run("alter table items add name text")  # so that capture starts
+    capture = source.capture([items(source, log[1])], log[0])
+    task = asyncio.create_task(capture.run())
+    await messages_until(*log, key(1000))
+    await source.run("alter table items drop name", "insert into items (id) values (1001)")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(MappingBroken, match="no column 'name'"):
+            await task
+    assert await source.confirmed() >= good
+    assert capture.metrics.messages == 501

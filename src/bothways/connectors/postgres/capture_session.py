@@ -19,6 +19,7 @@ from bothways.connectors.postgres.resume import Resume
 from bothways.connectors.postgres.stream import Frames, Stream, wait
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.connectors.postgres.visible import Visible
+from bothways.model.errors import MappingBroken, SourceLost
 from bothways.ports import Appender, Message
 
 ACKNOWLEDGE_SECONDS = 0.2
@@ -163,17 +164,27 @@ class Session:
     def run(self) -> None:
         """Until told to stop: then what was read is flushed and acknowledged."""
         self._control.state = None
-        while not self._control.stopping.is_set():
-            data = self._stream.receive()
-            if data:
-                self._metrics.read_bytes += len(data)
-                self._take_in(data)
-            self._acknowledge(time.monotonic())
-            if not data:
-                self._hurry()
-                self._control.wait(self._stream, self._idle_seconds())
-            elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
-                time.sleep(NAP_SECONDS)
+        try:
+            while not self._control.stopping.is_set():
+                self._turn()
+        except (MappingBroken, SourceLost):
+            self._finish()  # what came before is good
+            raise
+        self._finish()
+
+    def _turn(self) -> None:
+        data = self._stream.receive()
+        if data:
+            self._metrics.read_bytes += len(data)
+            self._take_in(data)
+        self._acknowledge(time.monotonic())
+        if not data:
+            self._hurry()
+            self._control.wait(self._stream, self._idle_seconds())
+        elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
+            time.sleep(NAP_SECONDS)
+
+    def _finish(self) -> None:
         self._sink.flush(FLUSH_SECONDS)
         self._look_at = 0.0
         self._acknowledge(time.monotonic())

@@ -6,11 +6,13 @@ where everything else that is done for a row takes 5. With TLS libpq goes on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import struct
 import threading
+import time
 from typing import Any, Protocol
 
 import psycopg
@@ -21,6 +23,8 @@ from bothways.model.errors import SourceLost
 RECEIVE_BYTES = 64 * 1024
 """Small enough that the rows stay in the processor's cache on their way to the log: 256 kB are slower by a sixth."""
 _START_SECONDS = 60.0
+_GOODBYE_SECONDS = 1.0
+_COPY_DONE, _TERMINATE = b"c\0\0\0\4", b"X\0\0\0\4"
 _ERROR, _COPY_BOTH = b"EW"
 
 
@@ -104,6 +108,13 @@ class SocketStream:
         return self._socket.fileno()
 
     def close(self) -> None:
+        # A socket that is closed with input unread resets the connection, and the last acknowledgement may be lost.
+        with contextlib.suppress(OSError, psycopg.Error):
+            self._socket.send(_COPY_DONE + _TERMINATE)
+            until = time.monotonic() + _GOODBYE_SECONDS
+            while (left := until - time.monotonic()) > 0:
+                wait(self._socket.fileno(), left)
+                self._read()
         self._socket.close()
         self._connection.close()
 

@@ -49,7 +49,6 @@ class Transactions:
     def __init__(self, source: str, table_for: Callable[[pgoutput.Relation], Table | None]) -> None:
         self._source = source
         self._table_for = table_for
-        self._described: dict[int, bytes] = {}
         self._tables: dict[int, Table | None] = {}
         self._pending: list[Appendable] = []
         self._complete = 0
@@ -190,9 +189,7 @@ class Transactions:
 
     def _relation(self, body: bytes) -> None:
         described = pgoutput.relation(body)
-        if self._described.get(described.oid) != body:
-            self._tables[described.oid] = self._table_for(described)
-            self._described[described.oid] = body
+        self._tables[described.oid] = self._table_for(described)
 
     def _marked(self, body: bytes) -> None:
         marker = pgoutput.marker(body)
