@@ -30,7 +30,6 @@ from bothways.sync.linking import (
     match_of_object,
     new_row,
     standing,
-    take_up,
 )
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import Merge, observe

@@ -22,7 +22,7 @@ from bothways.model.outcome import Direction, Parked
 from bothways.model.record import Mark, RecordId, Row
 from bothways.model.remote import Answer
 from bothways.ports import Transaction
-from bothways.sync.linking import leave_alone, take_up
+from bothways.sync.linking import leave_alone
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import BadValue, observe
 from bothways.sync.outward import (

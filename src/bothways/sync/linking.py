@@ -7,7 +7,7 @@ exists; the fields to match on, one unlinked counterpart only; else a new record
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum, auto
 
 from bothways.model.link import Link
@@ -205,6 +205,26 @@ def choose_object(
         f"{record} matches {ids}, which is linked to {owner} already",
         "make the two rows one, or change the field that they are matched on",
     )
+
+
+_WHOLE = ""
+"""Among what a link has refused: the record as a whole, with the id that its row named. No column has this name."""
+
+
+def leave_alone(mapping: EntityMapping, link: Link, row: Row) -> Link:
+    """The link of a row that cannot have an object as it is; it is looked at again when one of its values changes."""
+    refused = {each.column: row.values.get(each.column) for each in mapping.fields}
+    return replace(link, refused={**refused, _WHOLE: names(mapping, row)}, due=None, revision=link.revision + 1)
+
+
+def is_left_alone(mapping: EntityMapping, link: Link, row: Row) -> bool:
+    """Whether the row is still as it was when it was left alone."""
+    return _WHOLE in link.refused and link.refused == leave_alone(mapping, link, row).refused
+
+
+def take_up(link: Link) -> Link:
+    """The link of a row that is no longer left alone: none of its values was refused by itself."""
+    return replace(link, refused={}) if _WHOLE in link.refused else link
 
 
 # ------------------------------------------------------------------------------------------------------------ new rows

@@ -9,6 +9,7 @@ from bothways.model.outcome import Conflict
 from bothways.model.record import RemoteObject, Row
 from bothways.model.remote import Answer
 from bothways.model.values import Value, Values
+from bothways.sync.linking import is_left_alone, take_up
 from bothways.sync.mapping import LATEST, Deletes, EntityMapping, FieldMap
 from bothways.sync.merge import BadValue, Merge, observe
 
@@ -124,10 +125,17 @@ def decide(mapping: EntityMapping, link: Link, row: Row | None, trigger: Trigger
     if back is not None:
         return TakeBack(back)
     if link.remote_id is None:
-        return Find(link) if not link.refused or compute_patch(mapping, link, row).columns else Nothing(link)
+        return _decide_unlinked(mapping, link, row)
     if any(_never_seen(link, each.column) for each in mapping.fields):
         return Look(link)
     return make_update(mapping, link, row)
+
+
+def _decide_unlinked(mapping: EntityMapping, link: Link, row: Row) -> Decision:
+    if is_left_alone(mapping, link, row):
+        return Nothing(link)
+    link = take_up(link)
+    return Find(link) if not link.refused or compute_patch(mapping, link, row).columns else Nothing(link)
 
 
 def _never_seen(link: Link, column: str) -> bool:
