@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+# A suite's asserts say what they compared, as those of test modules do.
+pytest.register_assert_rewrite("tests.suites")
+
 pytest_plugins = ["tests.servers.kafka", "tests.servers.postgres", "tests.servers.sandbox"]

@@ -15,19 +15,11 @@ from bothways.model.errors import Forbidden, Refused, Unavailable
 from bothways.ports import Message, Partition, Topic
 from tests.servers.kafka import LOGIN
 from tests.servers.shared import free_ports
-from tests.suites.log import (
-    PARTITIONS,
-    AppendSuite,
-    GroupSuite,
-    ReadingSuite,
-    collect,
-    everything,
-    moments,
-    next_offsets,
-    numbers,
-    unique,
-)
-from tests.suites.log_programs import KEYS
+from tests.suites.log.append import AppendSuite
+from tests.suites.log.groups import GroupSuite
+from tests.suites.log.programs import KEYS
+from tests.suites.log.reading import ReadingSuite
+from tests.suites.log.support import PARTITIONS, collect, everything, moments, next_offsets, numbers, unique
 
 
 def make_topic(servers: str, word: str, config: dict[str, str]) -> str:

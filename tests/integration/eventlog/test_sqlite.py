@@ -14,17 +14,11 @@ import pytest
 from bothways.eventlog.sqlite import Cleaning, SqliteLog
 from bothways.model.errors import SettingsError, Unavailable
 from bothways.ports import Message, Partition, Topic
-from tests.suites.log import (
-    AppendSuite,
-    GroupSuite,
-    ReadingSuite,
-    collect,
-    everything,
-    moments,
-    next_offsets,
-    upto,
-)
-from tests.suites.log_programs import numbered
+from tests.suites.log.append import AppendSuite
+from tests.suites.log.groups import GroupSuite
+from tests.suites.log.programs import numbered
+from tests.suites.log.reading import ReadingSuite
+from tests.suites.log.support import collect, everything, moments, next_offsets, upto
 
 SOON = Cleaning(interval_seconds=0.1, compact_after=1)
 

@@ -49,7 +49,7 @@ class SqliteAppender:
             self._appended += 1
             if not self._queued:
                 self._queued = True
-                self._writer.add(_Batch(self))
+                self._writer.add(_Batch(self, self._topics))
             return self._appended
 
     def durable(self) -> int:
@@ -82,7 +82,7 @@ class SqliteAppender:
             self._durable += count
             self._queued = bool(self._waiting)
             if self._queued:
-                self._writer.add(_Batch(self))
+                self._writer.add(_Batch(self, self._topics))
             self._changed.notify_all()
 
     def fail(self, error: Exception) -> None:
@@ -99,8 +99,9 @@ class SqliteAppender:
 class _Batch:
     """An appender's turn at the writer."""
 
-    def __init__(self, appender: SqliteAppender) -> None:
+    def __init__(self, appender: SqliteAppender, topics: Topics) -> None:
         self._appender = appender
+        self._topics = topics
         self._count = 0
 
     @property
@@ -109,7 +110,7 @@ class _Batch:
 
     def run(self, connection: sqlite3.Connection) -> None:
         messages = self._appender.take()
-        store.insert(connection, store.load_topics(connection), messages)
+        store.insert(connection, self._topics.known, messages)
         self._count = len(messages)
 
     def settle(self, error: Exception | None) -> None:

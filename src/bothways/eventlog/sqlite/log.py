@@ -53,7 +53,7 @@ class SqliteLog:
             store.check(message, self._topics.get(message.topic))
 
         def write(connection: sqlite3.Connection) -> None:
-            store.insert(connection, store.load_topics(connection), messages)
+            store.insert(connection, self._topics.known, messages)
 
         await asyncio.wrap_future(self._writer.submit(write, synced=True))
 

@@ -15,6 +15,11 @@ class Topics:
         self._reader = reader
         self._known: Mapping[str, Place] = {}
 
+    @property
+    def known(self) -> Mapping[str, Place]:
+        """Those that were asked for, and others."""
+        return self._known
+
     def get(self, name: str) -> Place | None:
         """The topic. Blocks for a moment if it was not known yet."""
         place = self._known.get(name)
