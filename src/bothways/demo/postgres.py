@@ -105,8 +105,13 @@ def _runnable(programs: Path, home: Path, user: int | None) -> Path:
     """The programs where that user can run them: where they are, or a copy (they may lie in root's own folder)."""
     if user is None or _open_to_all(programs):
         return programs
-    copy = home / "postgresql"
-    shutil.copytree(programs.parent, copy, symlinks=True)
+    installed = programs.parent
+    package = installed.parent
+    copy = home / "programs" / package.name / installed.name
+    shutil.copytree(installed, copy, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")  # found by the programs from where they are
+    if libraries.exists():
+        shutil.copytree(libraries, home / "programs" / libraries.name, symlinks=True)
     return copy / programs.name
 
 
