@@ -47,11 +47,23 @@ def _show(found: Status) -> None:
         ],
         empty="There are no links yet.",
     )
+    output.table(
+        ["entity", "system", "backfill", "objects", "rows", "ended"],
+        [
+            (each.entity, each.system, each.phase, each.objects, each.rows, output.moment(each.ended))
+            for each in found.backfills
+        ],
+        empty="Nothing is mapped to a remote system.",
+    )
     output.table(["topic", "waiting"], list(found.waiting.items()), empty="There are no topics.")
     output.table(
         ["system", "last poll", ""],
         [
-            (system, output.moment(poll.polled) or "never", "events were lost: compare both sides" if poll.gap else "")
+            (
+                system,
+                output.moment(poll.polled) or "never",
+                "events were lost: run `bothways backfill`" if poll.gap else "",
+            )
             for system, poll in found.polls.items()
         ],
         empty="There are no remote systems.",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
 
-from bothways.flow.context import Context
+from bothways.flow.context import Context, Patience
 from bothways.flow.course import Course, Phase, load_course, lost_since, next_phase, store_course
 from bothways.flow.crew import Crew, Stopped
 from bothways.flow.meeting import Meeting
@@ -31,10 +31,17 @@ from bothways.sync.outward import Trigger
 CAUSE = "backfill"
 _PAGE_TRIES = 6
 _REST_WAITS = (0.5, 1.0, 2.0, 4.0)
+OTHER_WORKER_SECONDS = 3.0
+"""So young an attempt of another worker is left to it; a call that is repeated too early is only refused for now."""
 _NOT_THE_RECORD = (*FOR_GOOD, Busy)
 """Errors that are no single record's."""
 
 _log = structlog.get_logger(__name__)
+
+
+def patience(usual: Patience) -> Patience:
+    """Nothing is given up, since nobody else might take it up; and what a killed run left is taken up soon."""
+    return replace(usual, retries=math.inf, other_worker=min(usual.other_worker, OTHER_WORKER_SECONDS))
 
 
 class PairBackfill:
@@ -48,7 +55,7 @@ class PairBackfill:
             context,
             catalogue=CountingCatalogue(context.catalogue, self.tally),
             remotes={**context.remotes, self.system: self.remote},
-            patience=replace(context.patience, retries=math.inf),  # nobody else would take up what is given up here
+            patience=patience(context.patience),
         )
         self.steady = Steady(self.context, self.system)
         self.meeting = Meeting(self.context, self.system, CAUSE)
@@ -149,11 +156,11 @@ class PairBackfill:
         limit = self.crew.pacing.rows_per_page
         while True:
             self.crew.check_stop()
-            keys, linked, last = await self.steady.retried(self._row_page, limit)
-            missing = [remote_id for remote_id in linked if remote_id not in self.scan.ids]
-            gone = [remote_id for remote_id in missing if await self._is_gone(remote_id)]
-            await self.crew.each([[key] for key in keys], self.crew.pacing.rows, self._deliver)
-            rows, lost = self.course.rows + len(keys), self.course.missing + len(gone)
+            linked, last = await self.steady.retried(self._row_page, limit)
+            missing = {key: remote_id for key, remote_id in linked.items() if remote_id not in self.scan.ids}
+            gone = [key for key, remote_id in missing.items() if remote_id and await self._is_gone(remote_id)]
+            await self.crew.each([[key] for key in linked if key not in gone], self.crew.pacing.rows, self._deliver)
+            rows, lost = self.course.rows + len(linked), self.course.missing + len(gone)
             if last is None:
                 self.course = replace(self.course, rows=rows, missing=lost)
                 return
@@ -171,14 +178,16 @@ class PairBackfill:
             if cursor is None:
                 return
 
-    async def _row_page(self, limit: int) -> tuple[list[str], list[str], str | None]:
-        """Keys of rows that take part, the remote ids that they are linked to, and where the next page begins."""
+    async def _row_page(self, limit: int) -> tuple[Mapping[str, str | None], str | None]:
+        """Keys of rows that take part, with the remote ids that they are linked to, and where the next page begins."""
         async with self.context.catalogue.transaction() as tx:
             rows = await tx.search.page(self.mapping.entity, self.course.cursor, limit)
-            keys = [row.key for row in rows if row.takes_part]
-            records = [RecordId(self.mapping.entity, key) for key in keys]
-            linked = [await tx.references.remote_id(record, self.system) for record in records]
-        return keys, [each for each in linked if each is not None], rows[-1].key if len(rows) == limit else None
+            linked = {
+                row.key: await tx.references.remote_id(RecordId(self.mapping.entity, row.key), self.system)
+                for row in rows
+                if row.takes_part
+            }
+        return linked, rows[-1].key if len(rows) == limit else None
 
     async def _is_gone(self, remote_id: str) -> bool:
         return (await self.steady.called(self.remote.fetch, self.mapping.object, remote_id)).object.gone

@@ -42,7 +42,7 @@ from bothways.sync.linking import (
     standing,
 )
 from bothways.sync.mapping import EntityMapping
-from bothways.sync.outward import Find, Nothing, Settle, Trigger, begin_again, decide
+from bothways.sync.outward import Find, Trigger, begin_again, decide
 
 ROWS_PER_PAGE = 500
 TOKEN = "planned"  # noqa: S105 - the random id of a link that is never made
@@ -234,18 +234,15 @@ class PairPlanner:
         link = begin_again(link, row, TOKEN) or link
         shown = self._row_in(row)
         waits_for = next((v for v in shown.values.values() if isinstance(v, str) and v.startswith(UNLINKED)), None)
-        decision = decide(self.mapping, link, shown, Trigger())
-        match decision:
-            case Settle():
-                count(self.plan.left_out, UNDER_WAY, str(record))
-            case Nothing():
-                pass
-            case Find() if waits_for is not None:
-                count(self.plan.left_out, "it points to a record without an object", str(record))
-            case Find():
+        if link.attempt is not None:
+            count(self.plan.left_out, UNDER_WAY, str(record))
+        elif link.remote_id is not None and not link.deleted:
+            count(self.plan.left_out, MISSING, f"{record} is {link.remote_id}")
+        elif isinstance(decide(self.mapping, link, shown, Trigger()), Find):
+            if waits_for is None:
                 await self._find(link, row, shown)
-            case _:
-                count(self.plan.left_out, MISSING, f"{record} is {link.remote_id}")
+            else:
+                count(self.plan.left_out, "it points to a record without an object", str(record))
 
     async def _find(self, link: Link, row: Row, shown: Row) -> None:
         named = names(self.mapping, row)

@@ -14,7 +14,6 @@ from bothways.connectors.postgres.tables import TableDescription
 from bothways.connectors.stripe.pace import LocalPace
 from bothways.flow.backfill import Backfill, in_order
 from bothways.flow.context import Patience
-from bothways.flow.course import CourseStatus, courses
 from bothways.flow.plan import PairPlanner, Pairs
 from bothways.flow.planned import PairPlan
 from bothways.flow.retry import Backoff
@@ -45,13 +44,6 @@ async def prepared(parts: Parts, entity: str | None, system: str | None) -> Back
     await set_up_parts(parts)
     counts = await row_counts(await parts.catalogue(), list(dict.fromkeys(name for name, _ in pairs)))
     return Backfill(await parts.context(), pairs, rows=counts)
-
-
-async def backfills(parts: Parts) -> Sequence[CourseStatus]:
-    """For each (entity, system): whether a backfill was done, or how far one has come."""
-    pairs = [(name, system) for name, entity in parts.settings.entities.items() for system in entity.remotes]
-    async with (await parts.catalogue()).transaction() as tx:
-        return await courses(tx.checkpoints, pairs)
 
 
 def chosen(

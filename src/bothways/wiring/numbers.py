@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.connectors.postgres.slot import SlotStatus, look_at_slot
+from bothways.flow.course import CourseStatus, courses
 from bothways.flow.deliver import Deliver
 from bothways.flow.poll import checkpoint, gap_flag
 from bothways.insight.metrics import Metrics
@@ -37,6 +38,8 @@ class Status:
     """By system."""
     slot: SlotStatus | None
     """None: there is no slot, so nothing is captured."""
+    backfills: Sequence[CourseStatus]
+    """For each entity at each system."""
 
 
 async def status_of(parts: Parts) -> Status:
@@ -49,8 +52,10 @@ async def status_of(parts: Parts) -> Status:
             state = await transaction.checkpoints.load(checkpoint(system))
             gap = await transaction.checkpoints.load(gap_flag(system))
             polls[system] = PollStatus(_polled(state), gap is not None)
+        pairs = [(name, system) for name, entity in parts.settings.entities.items() for system in entity.remotes]
+        backfills = await courses(transaction.checkpoints, pairs)
     slot = await look_at_slot((await parts.catalogue()).store, parts.settings.slot)
-    return Status(await waiting_by_topic(parts), counts, polls, slot)
+    return Status(await waiting_by_topic(parts), counts, polls, slot, backfills)
 
 
 async def waiting_by_topic(parts: Parts) -> Mapping[str, int]:

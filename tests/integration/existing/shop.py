@@ -143,17 +143,17 @@ def opened_shop(folder: Path, database: str, stripe: SandboxProcess, *, rate: in
     return Shop(Program(folder, database), stripe)
 
 
-def fill(shop: Shop, size: int = 1) -> None:
-    """About 200 · ``size`` rows and as many customers, in every relation that two sides can have."""
+def fill(shop: Shop, size: int = 40) -> None:
+    """Rows and customers in every relation that two sides can have: about 200 in all for a ``size`` of 50."""
     shop.row(name="Only here", email="only@here.example")  # the row that strangers' marks name
-    for each in range(40 * size):
+    for each in range(size):
         _named(shop, each)
-    for each in range(40 * size):
+    for each in range(size):
         _matching(shop, each)
-    for each in range(40 * size):
+    for each in range(size):
         shop.row(name=f"Here {each}", email=f"here{each}@x.example" if each % 8 else None, tier="gold")
         shop.customer(name=f"There {each}", **({"email": f"there{each}@x.example"} if each % 8 else {}))
-    for each in range(10 * size):
+    for each in range(size // 4):
         shop.row(name=f"Guest {each}", email=f"guest{each}@x.example", guest=True)
         if each % 2:
             shop.customer(name=f"Guest {each}", email=f"guest{each}@x.example")
