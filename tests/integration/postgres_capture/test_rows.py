@@ -138,3 +138,21 @@ async def test_other_tables_of_the_publication_are_left_out(source: PostgresSour
     await source.sql("alter publication items_publication add table other")
     messages = await captured(source, log, "insert into other values (1)", "delete from other", "truncate other")
     assert [message.key for message in messages] == [key(END).encode()]
+
+
+async def test_a_row_larger_than_a_message(source: PostgresSource, log: tuple[SqliteLog, str]) -> None:
+    """Its largest value is left out, also where it is replaced or deleted; the rows after it come as ever."""
+    huge = LARGE.replace("2000", "50000")
+    messages = await captured(
+        source,
+        log,
+        "alter table items replica identity full",
+        f"insert into items values (1, {huge}, 1)",
+        f"update items set name = {huge}, amount = 2 where id = 1",
+        "delete from items where id = 1",
+    )
+    made, replaced, deleted = sorted(envelopes(messages), key=_order)
+    assert made["after"] == {"id": 1, "name": UNAVAILABLE, "amount": 1}
+    assert replaced["before"] == {"id": 1, "name": UNAVAILABLE, "amount": 1}
+    assert replaced["after"] == {"id": 1, "name": UNAVAILABLE, "amount": 2}
+    assert (deleted["op"], deleted["before"]) == ("d", {"id": 1, "name": UNAVAILABLE, "amount": 2})

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import psycopg
+import structlog
 
 from bothways.connectors.postgres import pgoutput
 from bothways.connectors.postgres.envelope import Appendable
+from bothways.connectors.postgres.oversize import LARGE_BYTES, append_large
 from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.resume import Resume
 from bothways.connectors.postgres.stream import Frames, Stream, wait
@@ -31,6 +33,8 @@ row by itself and wakes us up for each as long as we wait for it, which halves w
 HURRY_SECONDS = 0.002
 """When nothing more is there to read, the log is asked to let nothing linger, and given so long for it."""
 FLUSH_SECONDS = 10.0
+
+_logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -74,9 +78,25 @@ class Sink:
 
     def append(self, messages: Sequence[Appendable]) -> None:
         """Append in order; blocks while the log's buffer is full."""
+        start = 0
+        for place in [
+            n for n, (_, _, value, _) in enumerate(messages) if value is not None and len(value) > LARGE_BYTES
+        ]:
+            self._append(messages[start:place])
+            self._append_one(messages[place])
+            start = place + 1
+        self._append(messages[start:] if start else messages)
+
+    def _append(self, messages: Sequence[Appendable]) -> None:
         if messages:
             self.number = self._append_many(messages)
             self.metrics.messages += len(messages)
+
+    def _append_one(self, message: Appendable) -> None:
+        self.number, left_out = append_large(lambda each: self._append_each([each]), message)
+        self.metrics.messages += 1
+        if left_out:
+            _logger.warning("values too large for a message were left out", topic=message[0], columns=left_out)
 
     def durable(self) -> int:
         """The number up to which everything lies on the log."""

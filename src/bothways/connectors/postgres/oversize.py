@@ -1,0 +1,51 @@
+"""Rows that are larger than a message may be.
+
+One such row must not stop all that come after it. It goes on the log with its largest values left out, shown as
+Debezium shows what it cannot know; whoever needs them reads the row, as delivery does anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from bothways.connectors.postgres.envelope import Appendable
+from bothways.connectors.postgres.fragments import UNAVAILABLE
+from bothways.model.errors import Refused
+
+LARGE_BYTES = 900_000
+"""No log refuses a smaller message for its size, whatever its key and headers, unless somebody has set it so."""
+
+_LEFT_OUT = orjson.loads(UNAVAILABLE)
+
+
+def append_large(append: Callable[[Appendable], int], message: Appendable) -> tuple[int, list[str]]:
+    """Append as it is, where the log takes it, else without its largest values; its number, and their columns.
+
+    Raises ``Refused`` where that does not help.
+    """
+    try:
+        return append(message), []
+    except Refused:
+        topic, key, value, headers = message
+        smaller, left_out = without_largest(value or b"null", LARGE_BYTES)
+        if not left_out:
+            raise
+    return append((topic, key, smaller, headers)), left_out
+
+
+def without_largest(value: bytes, most_bytes: int) -> tuple[bytes, list[str]]:
+    """The change event in at most so many bytes, if leaving out values can do that; and the columns left out."""
+    envelope = orjson.loads(value)
+    images: list[dict[str, Any]] = [envelope[name] for name in ("before", "after") if envelope.get(name)]
+    sizes = [(len(orjson.dumps(each)), column, image) for image in images for column, each in image.items()]
+    left_out: list[str] = []
+    for size, column, image in sorted(sizes, key=lambda found: found[0], reverse=True):
+        if len(value) <= most_bytes or size <= len(UNAVAILABLE):
+            break
+        image[column] = _LEFT_OUT
+        left_out.append(column)
+        value = orjson.dumps(envelope)
+    return value, sorted(set(left_out))
