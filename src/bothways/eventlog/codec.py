@@ -26,6 +26,8 @@ NEW_KEY = "__debezium.newkey"
 """On the deletion half of a changed key: the new key, JSON."""
 OLD_KEY = "__debezium.oldkey"
 """On the creation half of a changed key: the old key, JSON."""
+NO_KEY = "null"
+"""The key of a truncate, which concerns no single record: a compacted topic takes no message without a key."""
 
 
 def key_text(columns: Mapping[str, Value]) -> str:
@@ -46,7 +48,7 @@ def encode_change(change: Change, topic: str, source: Values) -> tuple[Message, 
 
     ``source`` is the envelope's block of that name: which connector, server, database, table and log position.
     """
-    key = None if change.key is None else change.key.encode()
+    key = (NO_KEY if change.key is None else change.key).encode()
     envelope = {
         "before": change.before,
         "after": change.after,
@@ -76,7 +78,7 @@ def decode_change(entity: str, delivered: Delivered) -> Change | None:
     try:
         return Change(
             entity=entity,
-            key=None if delivered.key is None else delivered.key.decode(),
+            key=_record_key(delivered.key),
             operation=Operation(envelope["op"]),
             before=envelope["before"],
             after=envelope["after"],
@@ -89,6 +91,10 @@ def decode_change(entity: str, delivered: Delivered) -> Change | None:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"the message {_place(delivered)} is no change event: {error!r}") from error
+
+
+def _record_key(key: bytes | None) -> str | None:
+    return None if key is None or key == NO_KEY.encode() else key.decode()
 
 
 def _headers(change: Change) -> tuple[tuple[str, bytes], ...]:

@@ -16,7 +16,7 @@ from bothways.connectors.postgres import pgoutput
 from bothways.connectors.postgres.envelope import Appendable, OpenTransaction, Table, marker_headers
 from bothways.connectors.postgres.pgoutput import BODY, FRAME, FRAME_HEAD, INSERT_TUPLE, PADDING
 from bothways.connectors.postgres.stream import server_error, server_notice
-from bothways.eventlog.codec import NEW_KEY, OLD_KEY, POSITION
+from bothways.eventlog.codec import NEW_KEY, NO_KEY, OLD_KEY, POSITION
 
 HELD_ROWS = 1_000
 """So many rows of a transaction wait for its end, in case an origin marker comes last. A larger transaction's rows go
@@ -254,11 +254,11 @@ class Transactions:
         for relation in pgoutput.truncate(data, body):
             table = self._table(relation)
             if table is not None:
-                self._add(table, None, "null", "null", lsn, "t")
+                self._add(table, NO_KEY, "null", "null", lsn, "t")
             self._index += 1
 
     def _add(
-        self, table: Table, key: str | None, before: str, after: str, lsn: int, operation: str,
+        self, table: Table, key: str, before: str, after: str, lsn: int, operation: str,
         headers: list[tuple[str, bytes]] | None = None, part: str = "",
     ) -> None:  # fmt: skip
         self._total += 1
@@ -268,9 +268,13 @@ class Transactions:
             f'{{"before":{before},"after":{after}{table.source}{lsn}{table.transaction}{self._total},'
             f'"data_collection_order":{table.order}}},"op":"{operation}","ts_ms":{self._now_ms}}}'
         )
-        key_bytes = None if key is None else key.encode("latin-1")
         self._pending.append(
-            (table.topic, key_bytes, value.encode("latin-1"), [(POSITION, self._position(part)), *(headers or [])])
+            (
+                table.topic,
+                key.encode("latin-1"),
+                value.encode("latin-1"),
+                [(POSITION, self._position(part)), *(headers or [])],
+            )
         )
 
     def _tombstone(self, table: Table, key: str) -> None:
