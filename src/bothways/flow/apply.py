@@ -43,7 +43,7 @@ async def apply(
     """Write what was decided; returns the link as stored. ``row`` is locked, and read in the sync's form."""
     link = taken.merge.link
     if taken.delete_row and row is not None:
-        await _delete_row(tx, link, source)
+        link = await _delete_row(tx, link, source)
     elif row is not None:
         link = await _write_row(tx, mapping, before, taken, row, source)
     for bad in taken.merge.bad:
@@ -61,13 +61,16 @@ async def apply(
     return link
 
 
-async def _delete_row(tx: Transaction, link: Link, source: Source) -> None:
+async def _delete_row(tx: Transaction, link: Link, source: Source) -> Link:
+    """A row that cannot be deleted is kept: what happens to it makes no new remote object of it."""
     try:
         await tx.rows.delete(link.record)
-        await tx.mark(link.system, source.cause)
     except RowRefused as error:
-        hint = error.hint or "delete what points to the row, or the row by hand; it was not deleted"
+        hint = error.hint or "delete what points to the row, then replay this letter; or delete the row by hand"
         await tx.journal.note(_letter(link, None, error.message, hint, source))
+        return replace(link, row_kept=True)
+    await tx.mark(link.system, source.cause)
+    return link
 
 
 async def _write_row(

@@ -18,7 +18,7 @@ from bothways.model.record import Row
 from bothways.model.remote import Answer, RemoteEvent
 from bothways.ports import Transaction
 from bothways.sync.inward import Verdict, bring_back, judge, read_receipt
-from bothways.sync.mapping import EntityMapping
+from bothways.sync.mapping import Deletes, EntityMapping
 from bothways.sync.merge import observe
 from bothways.sync.outward import taken_away
 
@@ -33,6 +33,16 @@ class _Undo(Exception):
 
 class _Unlinked(Exception):
     """No record is linked to this object."""
+
+
+def _replayed(mapping: EntityMapping, link: Link, event: RemoteEvent) -> Verdict:
+    """What an event means that somebody replays, and that is old by now."""
+    if link.remote_id != event.snapshot.id:
+        return Verdict.DROP
+    if not link.deleted:
+        return Verdict.FETCH  # it asks for the object as it is now
+    refused = link.row_kept and mapping.deletes_in is Deletes.PROPAGATE
+    return Verdict.GONE if refused else Verdict.DROP  # the row could not be deleted then
 
 
 class Inward:
@@ -100,8 +110,8 @@ class Inward:
                 raise _Unlinked
             own = await tx.journal.attempt(event.key) if event.key else None
             verdict = judge(link, event, own)
-            if again and not link.deleted and link.remote_id == event.snapshot.id and verdict is Verdict.DROP:
-                verdict = Verdict.FETCH  # an old event that is replayed asks for the object as it is now
+            if again and verdict is Verdict.DROP:
+                verdict = _replayed(mapping, link, event)
             if verdict in (Verdict.WAIT, Verdict.FETCH):
                 raise _Undo(verdict, link)
             if verdict is not Verdict.DROP:
