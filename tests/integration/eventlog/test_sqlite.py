@@ -131,6 +131,15 @@ async def test_other_files_are_refused(tmp_path: Path) -> None:
         SqliteLog(tmp_path)
 
 
+async def test_what_is_on_the_log_is_for_its_owner(tmp_path: Path) -> None:
+    """Customers' data lies in the file and in those beside it: nobody else on the machine may read them."""
+    log = SqliteLog(tmp_path / "test.db")
+    await log.ensure([Topic("t")])
+    modes = await asyncio.to_thread(lambda: [file.stat().st_mode & 0o777 for file in tmp_path.iterdir()])
+    assert modes == [0o600] * 3
+    await log.close()
+
+
 async def test_many_may_open_a_new_log_at_once(tmp_path: Path) -> None:
     """Its tables are made once."""
 

@@ -1,6 +1,6 @@
 """librdkafka's options: ours, and what the settings add to them.
 
-Sources: librdkafka's CONFIGURATION.md for names and defaults; what was measured is in ``docs/decisions``.
+Source of names and defaults: librdkafka's CONFIGURATION.md.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ _FIXED = {
 _SECRET = ("password", "secret", "oauthbearer.config", "key.pem", "jaas", "token")
 
 _COMMON: dict[str, str | int | float | bool] = {
+    "client.id": "bothways",
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 1000,
     "socket.nagle.disable": True,

@@ -48,8 +48,7 @@ class SqliteAppender:
             self._waiting_bytes += size
             self._appended += 1
             if not self._queued:
-                self._queued = True
-                self._writer.add(_Batch(self, self._topics))
+                self._queue()
             return self._appended
 
     def durable(self) -> int:
@@ -80,9 +79,9 @@ class SqliteAppender:
         """For the writer: so many more are durable."""
         with self._changed:
             self._durable += count
-            self._queued = bool(self._waiting)
-            if self._queued:
-                self._writer.add(_Batch(self, self._topics))
+            self._queued = False
+            if self._waiting:
+                self._queue()
             self._changed.notify_all()
 
     def fail(self, error: Exception) -> None:
@@ -91,6 +90,15 @@ class SqliteAppender:
             self._failure = self._failure or error
             self._waiting.clear()
             self._changed.notify_all()
+
+    def _queue(self) -> None:
+        """Ask for a turn at the writer."""
+        try:
+            self._writer.add(_Batch(self, self._topics))
+        except Unavailable as error:
+            self._failure = error
+        else:
+            self._queued = True
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= _BUFFER_MESSAGES or self._waiting_bytes >= _BUFFER_BYTES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from pathlib import Path
@@ -40,9 +41,8 @@ create table chores (name text primary key, done_ms integer not null) without ro
 def connect(path: Path, *, wait_seconds: float) -> sqlite3.Connection:
     """Open the file, made if it is missing. Raises what ``translated`` says."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise translated(error, path) from error
     try:
         connection.execute("pragma synchronous = full")
@@ -56,7 +56,13 @@ def connect(path: Path, *, wait_seconds: float) -> sqlite3.Connection:
 
 
 def prepare(path: Path) -> None:
-    """Make the tables if they are missing; several processes may come here at once."""
+    """Make the tables if they are missing; several processes may come here at once.
+
+    A new file is for its owner only: it holds what the topics hold.
+    """
+    with contextlib.suppress(OSError):  # whatever is wrong with the path shows when it is opened
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
     connection = connect(path, wait_seconds=30.0)
     try:
         _use_wal(connection)
@@ -89,9 +95,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def translated(error: sqlite3.Error | OSError, path: Path) -> BothwaysError:
+def translated(error: sqlite3.Error, path: Path) -> BothwaysError:
     """What a failure of the file means for whoever asked."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return Unavailable(f"no space is left for the log {path}", hint="free some; nothing that was confirmed is lost")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
