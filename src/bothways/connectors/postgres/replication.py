@@ -52,13 +52,13 @@ class Replication:
         self._slot = slot
         self._publication = publication
         # The socket is read directly, so nobody may encrypt on it unseen.
-        gss = {} if "gssencmode" in conninfo_to_dict(url) else {"gssencmode": "disable"}
+        gssencmode = conninfo_to_dict(url).get("gssencmode", "disable")
         self._connection: psycopg.Connection[Any] = psycopg.connect(
             url,
-            **gss,
             autocommit=True,
             prepare_threshold=None,
             replication="database",
+            gssencmode=gssencmode,
             connect_timeout=CONNECT_SECONDS,
             client_encoding="UTF8",
             fallback_application_name="bothways capture",
