@@ -216,7 +216,8 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], servers: str, log: 
 
 def main() -> None:
     """Run a broker until Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    for ending in (signal.SIGINT, signal.SIGTERM):  # shells have background jobs ignore the first
+        signal.signal(ending, signal.default_int_handler)
     with (
         contextlib.suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory() as folder,
