@@ -15,6 +15,7 @@ OFFSET_BITS = 40
 APPLICATION_ID = 0x62777973  # "bwys": `file` and sqlite3 show whose database it is
 VERSION = 1
 
+# What is large comes last in a row: cleaning reads what stands before it, and no more.
 _TABLES = """
 create table topics (
   id integer primary key, name text not null unique, partitions integer not null,
@@ -23,7 +24,7 @@ create table partitions (
   id integer primary key, topic_id integer not null references topics, number integer not null,
   next_offset integer not null default 0, cleaned_offset integer not null default 0, unique (topic_id, number));
 create table messages (
-  id integer primary key, key blob, value blob, headers blob, timestamp_ms integer not null);
+  id integer primary key, timestamp_ms integer not null, key blob, headers blob, value blob);
 create table groups (name text primary key, generation integer not null) without rowid;
 create table members (
   group_name text not null, member text not null, topics text not null, seen_ms integer not null,
