@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -20,7 +20,6 @@ from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.resume import Resume
 from bothways.connectors.postgres.stream import Frames, Stream, wait
 from bothways.connectors.postgres.transactions import Transactions
-from bothways.connectors.postgres.visible import Visible
 from bothways.model.errors import MappingBroken, SourceLost
 from bothways.ports import Appender, Message
 
@@ -63,6 +62,14 @@ class BatchAppender(Protocol):
 
     def append_many(self, messages: Sequence[Appendable]) -> int:
         """As ``append`` for each (topic, key, value, headers) in turn; returns the last one's number."""
+        ...
+
+
+class Waiting(Protocol):
+    """``Visible``."""
+
+    def wait(self, xids: Sequence[int], go_on: Callable[[], bool]) -> bool:
+        """Return when all of these transactions can be read; False when ``go_on`` said no before."""
         ...
 
 
@@ -166,7 +173,7 @@ class Session:
         progress: Progress,
         resume: Resume,
         sink: Sink,
-        visible: Visible,
+        visible: Waiting,
     ) -> None:
         self._visible = visible
         self._control = control
@@ -223,25 +230,29 @@ class Session:
             used = transactions.read(whole)
         finally:  # a relation that broke its mapping: what came before it is good
             self._metrics.rows += transactions.rows - before
-            self._append_taken()
+            appended = self._append_taken()
+        if not appended:
+            return
         self._frames.keep(whole[used:])
         alive, transactions.keep_alive = transactions.keep_alive, None
         if alive is not None:
             self._kept_alive(alive)
 
-    def _append_taken(self) -> None:
+    def _append_taken(self) -> bool:
+        """False when told to stop before it was done: nothing that comes after may be acknowledged then."""
         taken = self._transactions.take()
         messages = taken.messages
         if not self._resume.over:
             messages = self._resume.new_of(messages)
             self._metrics.skipped += len(taken.messages) - len(messages)
         if messages and not self._visible.wait(taken.xids, self._goes_on):
-            return  # told to stop: the server sends them again
+            return False  # the server sends them again
         self._sink.append(messages)
         if taken.end_lsn is not None:
             self._progress.reached(self._sink.number, taken.end_lsn)
             self._server_lsn = max(self._server_lsn, taken.end_lsn)
             self._metrics.lag_seconds = self._transactions.commit_lag_seconds
+        return True
 
     def _goes_on(self) -> bool:
         return not self._control.stopping.is_set()
