@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,8 @@ def demo(
     from bothways.demo.run import run
     from bothways.demo.screen import Screen
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # marks that the terminal does not know are no reason to stop
     wait = sys.stdout.isatty() and not no_wait
     if not run(folder, wait=wait, patience_seconds=patience, screen=Screen()):
         raise typer.Exit(exits.FAILED)
