@@ -29,7 +29,7 @@ NAP_SECONDS = 0.001
 NAP_FROM_BYTES, NAP_BELOW_BYTES = 4_096, 48 * 1024
 """A stream that brings so much at a time is busy. Then a short sleep lets more come together: the server sends every
 row by itself and wakes us up for each as long as we wait for it, which halves what it can send."""
-HURRY_SECONDS = 0.002
+HURRY_SECONDS = 0.005
 """When nothing more is there to read, the log is asked to let nothing linger, and given so long for it."""
 FLUSH_SECONDS = 10.0
 
@@ -218,8 +218,8 @@ class Session:
 
     def _hurry(self) -> None:
         if self._sink.number > self._hurried:
-            self._sink.flush(HURRY_SECONDS)
-            self._hurried = self._sink.number
+            if self._sink.flush(HURRY_SECONDS):
+                self._hurried = self._sink.number
 
     def _take_in(self, data: bytes) -> None:
         whole = self._frames.add(data)

@@ -27,7 +27,7 @@ APPENDING = "appending to the log"
 MESSAGE_TIMEOUT_MS = 60_000
 """So long an outage is sat out; after it the appender fails, so that somebody hears of it."""
 
-LINGER_MS = 5
+LINGER_MS = 20
 """Whoever appends as fast as it can gets large batches, which cost the broker less than half of what small ones do;
 ``flush`` lets nothing linger."""
 
