@@ -156,9 +156,9 @@ SHOWN = (
 )
 
 
-def _done(course: Course) -> list[Value]:
+def _done(course: Course) -> dict[str, Value]:
     document = course.tally.document()
-    return [document[name] for name in SHOWN]
+    return {name: document[name] for name in SHOWN} | {"ended": output.moment(course.ended)}
 
 
 def _show(ended: Courses, started: float, as_json: bool) -> None:
@@ -167,15 +167,9 @@ def _show(ended: Courses, started: float, as_json: bool) -> None:
             [{"entity": entity, "system": system, **course.document()} for (entity, system), course in ended.items()]
         )
         return
-    columns = ["entity", "system", "objects", "rows", *(name.replace("_", " ") for name in SHOWN), "ended"]
-    output.table(
-        columns,
-        [
-            (entity, system, course.objects, course.rows, *_done(course), output.moment(course.ended))
-            for (entity, system), course in ended.items()
-        ],
-        empty="There is nothing to do.",
-    )
+    for (entity, system), course in ended.items():
+        typer.echo(f"{entity} at {system}: {course.objects} objects and {course.rows} rows were looked at")
+        output.pairs({f"  {name.replace('_', ' ')}": value for name, value in _done(course).items()})
     if any(course.ended is not None and course.ended < started for course in ended.values()):
         typer.echo("What was done before was left as it is; --again begins anew.")
     if any(course.tally.dead_letters for course in ended.values()):

@@ -62,12 +62,15 @@ class PairBackfill:
         self.outward = Outward(self.context, self.system)
         self.scan = Scan(mapping.by_column[column].path for column in mapping.match_on)
         self.scanned = False
+        self.counted_with = 0
+        """Rows that earlier runs made, and that ``rows`` counts."""
         self.course = Course(began=0.0)
 
     async def run(self, *, again: bool) -> Course:
         """From where it stands to its end."""
         self.course = await self.steady.retried(self._begin, again)
         self.tally.add(self.course.tally)
+        self.counted_with = self.tally.rows_created
         phases = {Phase.OBJECTS: self._objects, Phase.ROWS: self._rows, Phase.REST: self._rest}
         try:
             while self.course.phase is not Phase.DONE:
@@ -101,7 +104,8 @@ class PairBackfill:
         progress, course = self.crew.progress, self.course
         progress.entity, progress.system, progress.phase = self.mapping.entity, self.system, course.phase
         seen = {Phase.OBJECTS: course.objects, Phase.ROWS: course.rows}.get(course.phase, 0)
-        totals = {Phase.ROWS: self.rows, Phase.REST: len(course.rest)}
+        rows = self.rows + self.tally.rows_created - self.counted_with if self.rows is not None else None
+        totals = {Phase.ROWS: rows, Phase.REST: len(course.rest)}
         progress.seen = progress.seen_before = seen
         progress.total, progress.tally = totals.get(course.phase), self.tally
         progress.started = asyncio.get_running_loop().time()

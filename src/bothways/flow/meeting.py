@@ -44,14 +44,13 @@ class Meeting:
 
     async def meet(self, mapping: EntityMapping, answer: Answer) -> bool:
         """Deal with a picture of an object; False where a call under way has to end first."""
+        if await self.bringin.picture(mapping, answer, self.source, event_id=None):
+            return True
         before: Link | None = None
         for _ in range(LOOKS):
-            met, link = await self._merge_known(mapping, answer, before)
-            if met is _Met.DONE:
-                return True
-            if met is _Met.STRANGER:
-                return await self.bringin.picture(mapping, answer, self.source, event_id=None)
-            before = link
+            met, before = await self._merge_known(mapping, answer, before)
+            if met is not _Met.LOOK:
+                return met is _Met.DONE
             answer = await self.steady.called(self.context.remotes[self.system].fetch, mapping.object, answer.object.id)
             if answer.object.gone:
                 return True  # its deletion has an event

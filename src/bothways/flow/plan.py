@@ -45,6 +45,7 @@ from bothways.sync.mapping import EntityMapping
 from bothways.sync.outward import Find, Trigger, begin_again, decide
 
 ROWS_PER_PAGE = 500
+PAGE_TRIES = 5
 TOKEN = "planned"  # noqa: S105 - the random id of a link that is never made
 """Stands where a new link's random id would stand."""
 
@@ -102,7 +103,8 @@ class PairPlanner:
     async def _read_objects(self) -> None:
         cursor: str | None = None
         while True:
-            waits = [next(self.backoff) for _ in range(5)]
+            self.backoff.reset()
+            waits = [next(self.backoff) for _ in range(PAGE_TRIES)]
             page = await read_page(self.remote, self.mapping.object, cursor, waits)
             self.plan.calls += 1
             for answer in page.answers:

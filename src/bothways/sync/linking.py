@@ -77,7 +77,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """It cannot be told before the call under way has ended."""
+    """A call is under way for its row, or somebody has just linked the two: look at it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def choose_row(mapping: EntityMapping, rule: Rule, candidates: Sequence[Candidat
     part = [each for each in candidates if each.row.takes_part]
     if not part:
         return LeftOut() if candidates else None
-    if any(each.standing is Standing.CALLING for each in part):
+    if any(each.standing is Standing.CALLING or each.linked_to == remote_id for each in part):
         return Waits()
     free = [each for each in part if each.standing is Standing.FREE and _may_be(mapping, each.row, remote_id)]
     if len(free) == 1:

@@ -100,6 +100,20 @@ def test_killed_twice_it_goes_on_where_it_was(tmp_path: Path, database: str, str
     assert [each["objects"]["create"]["count"] + each["objects"]["update"]["count"] for each in again] == [0, 0]
 
 
+def test_two_at_once_are_harmless(shop: Shop) -> None:
+    """Each object and row is dealt with once; what the other was quicker with is no dead letter."""
+    fill(shop, SOME)
+    plan, there, here = shop.program("plan", "customer", "--json").json()[0], len(shop.customers()), rows(shop)
+    assert shop.program("setup").code == 0
+    with started(shop, "backfill") as one, started(shop, "backfill") as other:
+        assert (one.wait(SECONDS), other.wait(SECONDS)) == (0, 0)
+    assert rows(shop) == here + plan["rows"]["create"]["count"]
+    assert len(shop.customers()) == there + plan["objects"]["create"]["count"]
+    shop.check_no_duplicates()
+    ((letters,),) = shop.sql("SELECT count(*) FROM bothways.dead_letter WHERE entity = 'customer'")
+    assert plan["dead_letters"] <= letters <= 2 * plan["dead_letters"]
+
+
 def test_stopped_in_order_it_says_so_and_status_shows_where(
     tmp_path: Path, database: str, stripe_process: SandboxProcess
 ) -> None:
@@ -255,8 +269,8 @@ def test_what_we_made_is_known_by_our_mark(shop: Shop) -> None:
     assert product["name"] == "Desk lamp"
 
 
-def test_an_unknown_name_and_a_refused_key_are_told(shop: Shop) -> None:
-    """Exit codes for scripts; nothing hangs."""
+def test_names_and_keys_that_cannot_be_are_told(shop: Shop) -> None:
+    """As errors of usage, with what was meant."""
     unknown = shop.program("backfill", "custmer")
     assert unknown.code == exits.USAGE
     assert 'did you mean "customer"?' in unknown.err

@@ -92,6 +92,11 @@ def test_a_row_that_is_taken_is_for_people_and_one_that_is_being_sent_waits() ->
     assert choose_row(MAPPING, Rule.MATCH, [Candidate(row(), Standing.CALLING)], "cus_1") == Waits()
 
 
+def test_two_that_were_linked_a_moment_ago_are_no_trouble() -> None:
+    """Another worker was quicker: that is looked at anew, and no dead letter."""
+    assert choose_row(MAPPING, Rule.MATCH, [Candidate(row(), Standing.TAKEN, "cus_1")], "cus_1") == Waits()
+
+
 def test_an_object_of_rows_that_take_no_part_is_left_out() -> None:
     """It is not copied into the table; beside a row that takes part they do not count."""
     guest = Candidate(row(takes_part=False), Standing.TAKEN)
