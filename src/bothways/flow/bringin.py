@@ -32,7 +32,7 @@ from bothways.sync.linking import (
     standing,
 )
 from bothways.sync.mapping import EntityMapping
-from bothways.sync.merge import Merge, observe
+from bothways.sync.merge import Merge, observe, settle
 from bothways.sync.outward import Taken, needs_nothing
 
 
@@ -199,9 +199,12 @@ class BringIn:
         link = await self._begin_again(tx, link)
         shown = await References(tx, mapping).row_in(locked)
         adopted = replace(link, remote_id=answer.object.id, refused={})  # that was said of a record without an object
-        merge = observe(
-            mapping, adopted, shown, mapping.read(answer.object.document), answer.window, found_in="linking"
-        )
+        seen = mapping.read(answer.object.document)
+        merge = observe(mapping, adopted, shown, seen, answer.window, found_in="linking")
+        after = replace(shown, values={**shown.values, **merge.row_patch})
+        if not needs_nothing(mapping, settle(merge, after), after):
+            # the row's own message may be long done: it was left alone, or it is older than the sync
+            merge = replace(merge, link=replace(merge.link, due=self.context.clock.now()))
         await apply(tx, mapping, link, replace(plain(merge), born=True), shown, source)
 
     async def _insert(
