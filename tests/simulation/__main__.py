@@ -11,8 +11,10 @@ import time
 from collections import Counter
 from functools import partial
 
+import pytest
 import structlog
 
+from tests.simulation.ablation import RULES
 from tests.simulation.plan import VARIANTS, plan_of
 from tests.simulation.world import simulate
 
@@ -30,6 +32,12 @@ def verdict(seed: int) -> str | None:
         return f"raised {error!r}"
 
 
+def _prepare(rule: str | None) -> None:
+    quiet()
+    if rule is not None:
+        RULES[rule](pytest.MonkeyPatch())
+
+
 def _numbered(seed: int, only: str | None) -> tuple[int, str, str | None]:
     name = plan_of(seed)[0]
     return seed, name, verdict(seed) if only in (None, name) else None
@@ -43,15 +51,16 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", choices=["plain", *VARIANTS], help="histories of this kind alone")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--without", choices=list(RULES), metavar="RULE", help=f"leave a rule out: {', '.join(RULES)}")
     options = parser.parse_args()
-    quiet()
+    _prepare(options.without)
     if options.seed is not None:
         wrong = simulate(options.seed, trace=print)
         print(wrong or "nothing went wrong")
         return 1 if wrong else 0
     started, found, run = time.monotonic(), Counter[str](), Counter[str]()
     seeds = range(options.first, options.first + options.seeds)
-    with multiprocessing.Pool(options.workers, initializer=quiet) as pool:
+    with multiprocessing.Pool(options.workers, initializer=_prepare, initargs=(options.without,)) as pool:
         for seed, name, wrong in pool.imap_unordered(partial(_numbered, only=options.only), seeds, 10):
             run[name] += options.only in (None, name)
             if wrong:

@@ -94,6 +94,8 @@ class MemoryService:
         """What is wrong with a value at a path, if anything."""
         self.names_field = True
         """Whether a refusal says which path it is about."""
+        self.script: list[tuple[float, float, float]] = []
+        """How long the next requests take: there, until the answer is written, back."""
         self.forbidden = False
         """The key is refused, whatever it is used for."""
 
@@ -238,27 +240,35 @@ class MemoryRemote:
         self.key_memory_seconds = FORGOTTEN_AFTER_SECONDS
 
     async def _exchange(self, work: Callable[[], tuple[Document, bool]]) -> tuple[Document, bool, Window]:
-        """A request that goes on at the remote whatever becomes of its caller."""
+        """A request that goes on at the remote whatever becomes of its caller.
+
+        It is on its way, then the work is done, then the answer is written (its ``Date``), then it is on its way back.
+        """
         chance, faults = self.service.chance, self.service.faults
         loop = asyncio.get_running_loop()
         takes = chance.random() * faults.latency_seconds * (10 if chance.random() < faults.slow else 1)
-        sent, share = loop.time(), chance.random()
-        answer: asyncio.Future[tuple[Document, bool, int]] = loop.create_future()
+        sent, there, writing = loop.time(), takes * chance.random(), 0.0
+        if chance.random() < 0.5:
+            writing = (takes - there) * chance.random()
+        back = takes - there - writing
+        if self.service.script:
+            there, writing, back = self.service.script.pop(0)
+        answer: asyncio.Future[tuple[Document, bool]] = loop.create_future()
 
         def arrive() -> None:
             try:
-                shown, replayed = work()
+                answer.set_result(work())
             except Exception as error:  # noqa: BLE001 - the error is the answer
                 answer.set_exception(error)
                 answer.exception()
-            else:
-                answer.set_result((shown, replayed, self.service.second()))
 
-        loop.call_later(takes * share, arrive)
+        loop.call_later(there, arrive)
         try:
-            shown, replayed, date = await asyncio.shield(answer)
+            shown, replayed = await asyncio.shield(answer)
+            await asyncio.sleep(writing)
+            date = self.service.second()
         finally:
-            await asyncio.sleep(takes * (1 - share))
+            await asyncio.sleep(back)
             await door(self.alive())
         return shown, replayed, Window(date - math.ceil(loop.time() - sent) - 1, date)
 

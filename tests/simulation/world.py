@@ -51,6 +51,8 @@ class World:
         self.faulty = True
         self.captured = 0
         self.to_capture = asyncio.Event()
+        self.capturing = asyncio.Event()
+        self.capturing.set()
         self.hooks_open = 0
         self.polled = dict.fromkeys(plan.remotes, 0)
         self.pairs: dict[str, str] = {}
@@ -124,6 +126,7 @@ class World:
         """The catalogue's changes go on the log, in order, some time after their commit."""
         while True:
             await self.to_capture.wait()
+            await self.capturing.wait()
             self.to_capture.clear()
             await asyncio.sleep(self.chance.random() * 0.05)
             while self.captured < len(self.database.wal):
