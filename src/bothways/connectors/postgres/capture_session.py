@@ -217,9 +217,8 @@ class Session:
         self._acknowledge(time.monotonic())
 
     def _hurry(self) -> None:
-        if self._sink.number > self._hurried:
-            if self._sink.flush(HURRY_SECONDS):
-                self._hurried = self._sink.number
+        if self._sink.number > self._hurried and self._sink.flush(HURRY_SECONDS):
+            self._hurried = self._sink.number
 
     def _take_in(self, data: bytes) -> None:
         whole = self._frames.add(data)
