@@ -24,7 +24,7 @@ from bothways.wiring.parts import opened
 from tests.integration.existing.shop import Shop, fill, opened_shop
 from tests.servers.sandbox import SandboxProcess
 
-SECONDS = 40
+SECONDS = 90
 SOME = 12
 ROWS = 120
 
