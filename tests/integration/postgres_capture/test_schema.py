@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bothways.connectors.postgres import capture as tested
 from bothways.eventlog.sqlite import SqliteLog
 from bothways.model.errors import MappingBroken
 from bothways.sync.mapping import TableMap
@@ -108,6 +109,36 @@ async def test_a_table_that_is_gone(source: PostgresSource, log: tuple[SqliteLog
     await source.run("drop table items")
     with pytest.raises(MappingBroken, match="is gone"):
         await source.capture([items(source, log[1])], log[0]).run()
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("drop table items", "is gone"),
+        ("alter publication items_publication drop table items", "not in the publication"),
+    ],
+)
+async def test_a_table_that_falls_silent(
+    source: PostgresSource,
+    log: tuple[SqliteLog, str],
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+    reason: str,
+) -> None:
+    """The stream says nothing of it, so the tables are looked for from time to time."""
+    monkeypatch.setattr(tested, "TABLES_SECONDS", 0.1)
+    await source.run("create table other (id int primary key)")
+    await source.sql("alter publication items_publication add table other")
+    capture = source.capture([items(source, log[1])], log[0])
+    task = asyncio.create_task(capture.run())
+    await ready(capture, task)
+    await source.run("insert into items values (1, 'a', 1)")
+    await messages_until(*log, key(1))
+    assert not task.done()
+    await source.run(broken)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(MappingBroken, match=reason):
+            await task
 
 
 async def test_what_came_before_a_broken_mapping_is_safe(source: PostgresSource, log: tuple[SqliteLog, str]) -> None:

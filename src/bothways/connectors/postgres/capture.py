@@ -33,6 +33,8 @@ from bothways.sync.mapping import TableMap
 
 LET_GO_SECONDS = 15.0
 LOOK_AGAIN_SECONDS = 1.0
+TABLES_SECONDS = 30.0
+"""So often the mapped tables are looked for."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10.0
 
 _logger = structlog.get_logger(__name__)
@@ -73,22 +75,32 @@ class PostgresCapture:
         done = loop.create_future()
         thread = threading.Thread(target=self._live, args=(control, loop, done), name=self.name, daemon=True)
         thread.start()
+        watching = loop.create_task(self._watch_tables())
         try:
-            while not done.done():
-                await asyncio.wait([done], timeout=control.status_seconds)
+            while not done.done() and not watching.done():
+                await asyncio.wait(
+                    [done, watching], timeout=control.status_seconds, return_when=asyncio.FIRST_COMPLETED
+                )
                 control.repeat_status()  # the thread may be blocked by a full log for longer than the server waits
+            if not done.done():
+                await _let_go(control, done)
+                watching.result()
             done.result()
         except asyncio.CancelledError:
-            control.stop()
-            await asyncio.wait([done], timeout=LET_GO_SECONDS)
-            if not done.done():
-                _logger.warning("capture was left waiting for the log: what is not acknowledged will come again")
-            elif done.exception() is not None:
-                _logger.warning("capture did not stop well", error=str(done.exception()))
+            await _let_go(control, done)
             raise
         finally:
+            watching.cancel()
             control.close()
             self._control = None
+
+    async def _watch_tables(self) -> None:
+        """A table that is dropped, or taken out of the publication, falls silent: the stream says nothing of it."""
+        relations = Relations(self._url, self._tables, self._publication, self._prefix, "")
+        while True:
+            await asyncio.sleep(TABLES_SECONDS)
+            with contextlib.suppress(psycopg.Error, OSError):  # the thread says so
+                await relations.open()
 
     # --------------------------------------------------------------------------------------------- in the thread
 
@@ -151,6 +163,16 @@ class PostgresCapture:
         finally:
             control.stream = None
             stream.close()
+
+
+async def _let_go(control: Control, done: asyncio.Future[None]) -> None:
+    """Have the thread end: it flushes and acknowledges. A log that does not answer is not waited for for ever."""
+    control.stop()
+    await asyncio.wait([done], timeout=LET_GO_SECONDS)
+    if not done.done():
+        _logger.warning("capture was left waiting for the log: what is not acknowledged will come again")
+    elif done.exception() is not None:
+        _logger.warning("capture did not stop well", error=str(done.exception()))
 
 
 def _acquire(control: Control, replication: Replication, server: Server) -> Stream | None:
