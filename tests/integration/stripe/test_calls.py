@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -307,3 +309,25 @@ async def test_the_rate_is_never_exceeded() -> None:
     async with bench_on(settings=Settings(rate=100.0), rate=100.0) as bench:
         await asyncio.gather(*(bench.remote.fetch("customer", "cus_none") for _ in range(200)))
         assert bench.requests(429) == 0
+
+
+@pytest.mark.parametrize("ahead_seconds", [-7200, 0, 7200])
+async def test_the_fate_is_found_whatever_our_clock_shows(bench: StripeBench, ahead_seconds: int) -> None:
+    """Where no trace were found, the object would be made once more."""
+
+    def clock() -> float:
+        return time.time() + ahead_seconds
+
+    remote = StripeRemote("stripe", API_KEY, bench.url, bench.pace, "here", settle_seconds=0.02, clock=clock)
+    made = replace(bench.attempt(Call.CREATE, patch={"name": "Ada"}), at=clock())
+    bench.fault(Fault.ERROR_AFTER, method="POST")
+    with pytest.raises(FateUnknown):
+        await remote.call(made)
+    created = await remote.fate(made)
+    assert created is not None
+    changed = replace(bench.attempt(Call.UPDATE, created.id, {"name": "Grace"}), at=clock())
+    await remote.call(changed)
+    fate = await remote.fate(changed)
+    assert fate is not None
+    assert lookup(fate.document, "name") == "Grace"
+    await remote.close()

@@ -50,6 +50,12 @@ async def test_what_was_seen_and_what_is_too_old_is_left_out(bench: StripeBench,
     assert [raw.remote_id for raw in await events.since(since, lambda event_id: event_id == found[0].id)] == [two]
 
 
+async def test_a_clock_that_is_ahead_misses_nothing(bench: StripeBench, events: StripeEvents) -> None:
+    """Whoever asks for events of the future gets the newest, not none until that time has come."""
+    made = await bench.make({"name": "now"})
+    assert [raw.remote_id for raw in await events.since(int(await bench.now()) + 3600, nothing)] == [made]
+
+
 async def test_an_event_tells_what_a_call_of_ours_did(bench: StripeBench, events: StripeEvents) -> None:
     """Its key, what it replaced, and the object as the call left it."""
     made = await bench.make({"name": "Ada", "address.city": "London"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import re
@@ -123,8 +124,12 @@ class StripeApi:
         pace: Pace,
         transport: Transport | None = None,
         admit: Admit | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``admit`` is shown the key's account before the first request."""
+        self._clock = clock
+        self._ahead: float | None = None
+        """So many seconds our clock was ahead of Stripe's when it last answered."""
         self._admit = admit
         self._admitting = asyncio.Lock()
         self.livemode = is_live(api_key)
@@ -186,6 +191,16 @@ class StripeApi:
         found = sent.document.get("id") if sent.document is not None else None
         return found if isinstance(found, str) else None
 
+    async def now(self) -> float:
+        """What Stripe's clock shows, to a second or two: ours may be anywhere."""
+        if self._ahead is None:
+            await self.account()
+        return self._clock() - (self._ahead or 0.0)
+
+    def _told_time(self, headers: Mapping[str, str]) -> None:
+        with contextlib.suppress(ValueError, IndexError, TypeError):
+            self._ahead = self._clock() - parsedate_to_datetime(headers.get("date") or "").timestamp()
+
     async def _send(self, method: str, path: str, params: Params, key: str | None) -> _Sent:
         await self._pace.turn()
         options = {"idempotency_key": key} if key is not None else {}
@@ -196,6 +211,7 @@ class StripeApi:
             failure = read_failure(error)
             if failure is None:
                 raise transport_error(error) from None
+            self._told_time(failure.headers)
             if failure.asks_for_fewer_calls:
                 await self._pace.slow_down(failure.retry_after)
             return _Sent(None, failure, failure.headers, began)
@@ -205,6 +221,7 @@ class StripeApi:
             raise Unavailable("Stripe's answer is no JSON object")
         document = cast("Mapping[str, Value]", answer.data)
         self.check_mode(document)
+        self._told_time(answer.headers)
         return _Sent(document, None, answer.headers, began)
 
     def check_mode(self, document: Mapping[str, Value]) -> None:

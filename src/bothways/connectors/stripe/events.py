@@ -16,6 +16,9 @@ EVENTS = "/v1/events"
 MEMORY_SECONDS = 30 * 24 * 3600.0
 """How long Stripe keeps events."""
 
+LATE_SECONDS = 600
+"""So old are the oldest of these: events may become visible after younger ones."""
+
 _TYPES_A_LIST = 20
 
 
@@ -32,8 +35,13 @@ class StripeEvents:
         return envelope.event(self._remote.system) if envelope else None
 
     async def since(self, created: int, seen: Callable[[str], bool]) -> Sequence[RawEvent]:
-        """As the port says. Holds all of them in memory: Stripe's list can only be read from its newest event on."""
+        """As the port says. Holds all of them in memory: Stripe's list can only be read from its newest event on.
+
+        Whoever asks for what has not happened yet has a clock that is ahead of Stripe's, and is given the newest.
+        """
         found: list[RawEvent] = []
+        now = int(await self._remote.api.now())
+        created = created if created <= now else now - LATE_SECONDS
         for first in range(0, len(self._types), _TYPES_A_LIST):
             types = list(self._types[first : first + _TYPES_A_LIST])
             async for page in read_all(self._remote.api, EVENTS, {"types": types, "created": {"gte": created}}):

@@ -16,8 +16,8 @@ from bothways.model.link import Attempt, Call
 from bothways.model.record import RemoteObject
 from bothways.model.remote import Happening
 
-SKEW_SECONDS = 600
-"""How far our clock may be ahead of Stripe's when an attempt is written down."""
+MARGIN_SECONDS = 600
+"""So much longer than an attempt's age its traces are looked for: workers' clocks differ."""
 
 MAX_PAGES = 200
 """Of a list that is searched: 20,000 events or objects since the attempt."""
@@ -30,26 +30,32 @@ def archive_key(key: str) -> str:
     return f"{key}-archive"
 
 
-async def find_fate(api: StripeApi, attempt: Attempt, *, looks: int, wait_seconds: float) -> RemoteObject | None:
+async def find_fate(
+    api: StripeApi, attempt: Attempt, *, age: float, looks: int, wait_seconds: float
+) -> RemoteObject | None:
     """The snapshot that the attempt's effect left; None where there is no trace of one.
+
+    The attempt was written down ``age`` seconds ago. When that was on Stripe's clock is told by Stripe: were it told by
+    ours, and ours ahead, the traces would seem too old, and what was made would be made again.
 
     The list of events runs behind the calls by a second or two, so it is looked at ``looks`` times, ``wait_seconds``
     apart, before "no trace" is believed. Raises ``Unavailable`` rather than give up half-way.
     """
+    since = int(await api.now() - age) - MARGIN_SECONDS
     for look in range(looks):
         if look:
             await asyncio.sleep(wait_seconds)
-        found = await _by_event(api, attempt)
+        found = await _by_event(api, attempt, since)
         if found is None and attempt.call is Call.CREATE and attempt.mark is not None:
-            found = await _by_mark(api, attempt)
+            found = await _by_mark(api, attempt, since)
         if found is not None:
             return found
     return None
 
 
-async def _by_event(api: StripeApi, attempt: Attempt) -> RemoteObject | None:
+async def _by_event(api: StripeApi, attempt: Attempt, since: int) -> RemoteObject | None:
     described = object_type(attempt.object)
-    params: Params = {"types": _types(described, attempt.call), "created": {"gte": _since(attempt)}}
+    params: Params = {"types": _types(described, attempt.call), "created": {"gte": since}}
     keys = {attempt.key, archive_key(attempt.key)}
     async for documents in _bounded(api, "/v1/events", params):
         for document in documents:
@@ -59,11 +65,11 @@ async def _by_event(api: StripeApi, attempt: Attempt) -> RemoteObject | None:
     return None
 
 
-async def _by_mark(api: StripeApi, attempt: Attempt) -> RemoteObject | None:
+async def _by_mark(api: StripeApi, attempt: Attempt, since: int) -> RemoteObject | None:
     """By list, which shows what was written a moment ago; search would lag."""
     assert attempt.mark is not None
     described = object_type(attempt.object)
-    async for documents in _bounded(api, described.path, {"created": {"gte": _since(attempt)}}):
+    async for documents in _bounded(api, described.path, {"created": {"gte": since}}):
         for document in documents:
             shown = read_object(document, described)
             if shown.mark is not None and (shown.mark.installation, shown.mark.token) == (
@@ -99,7 +105,3 @@ def _named(document: Document, keys: set[str], api: StripeApi, described: Object
     if not isinstance(request, Mapping) or request.get("idempotency_key") not in keys:
         return None
     return open_envelope(document, (described.name,), api.livemode)
-
-
-def _since(attempt: Attempt) -> int:
-    return int(attempt.at) - SKEW_SECONDS

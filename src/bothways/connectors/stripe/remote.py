@@ -51,7 +51,7 @@ class StripeRemote:
         """``settle_seconds``: how far Stripe's lists may run behind its calls, at most."""
         self.system = system
         self.installation = installation
-        self.api = StripeApi(api_key, api_base, pace, transport, admit)
+        self.api = StripeApi(api_key, api_base, pace, transport, admit, clock)
         self._settle_seconds = settle_seconds
         self._clock = clock
 
@@ -95,9 +95,10 @@ class StripeRemote:
 
     async def fate(self, attempt: Attempt) -> RemoteObject | None:
         """As the port says. Reads Stripe's events and objects since the attempt, again after a moment if in doubt."""
-        settled = self._clock() - attempt.at > KEY_MEMORY_SECONDS
-        looks = 1 if settled else _LOOKS
-        return await find_fate(self.api, attempt, looks=looks, wait_seconds=self._settle_seconds / (_LOOKS - 1))
+        age = max(0.0, self._clock() - attempt.at)
+        looks = 1 if age > KEY_MEMORY_SECONDS else _LOOKS
+        wait_seconds = self._settle_seconds / (_LOOKS - 1)
+        return await find_fate(self.api, attempt, age=age, looks=looks, wait_seconds=wait_seconds)
 
     async def match(self, object: str, equal: Values, *, limit: int = 2) -> Sequence[RemoteObject]:
         """As the port says; the newest first.
