@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Protocol
 
 from bothways.ports import Catalogue, Clock, Remote, RemoteSearch
 from bothways.sync.mapping import EntityMapping
+
+AT_A_TIME = 3
 
 
 class RemoteSystem(Remote, RemoteSearch, Protocol):
@@ -51,6 +54,8 @@ class Context:
     patience: Patience = field(default_factory=Patience)
     paused: dict[str, str] = field(default_factory=dict)
     """System → why nothing can be sent to it now."""
+    once_more: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_A_TIME))
+    """For transactions that found something locked: those that wait for others must not use up the connections."""
 
     def systems(self, entity: str) -> tuple[str, ...]:
         """The systems that keep this entity."""

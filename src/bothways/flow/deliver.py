@@ -19,11 +19,14 @@ from bothways.flow.routes import Routes, Unreadable, Work, WorkKey
 from bothways.flow.steady import Steady
 from bothways.flow.sweep import Sweeper
 from bothways.model.change import Operation
-from bothways.model.errors import BothwaysError, Transient
+from bothways.model.errors import BothwaysError, Forbidden, MappingBroken, SettingsError, SourceLost, Transient
 from bothways.model.outcome import DeadLetter, Direction
 from bothways.model.record import RecordId
 from bothways.ports import Consumer, Delivered, Log, Partition
 from bothways.sync.outward import Trigger
+
+OF_NO_RECORD = (SettingsError, MappingBroken, Forbidden, SourceLost, Transient)
+"""Errors that end the role, since other records would meet them, too."""
 
 _log = structlog.get_logger(__name__)
 
@@ -144,11 +147,12 @@ class Deliver:
             else:
                 for item in items:
                     await self._receive(key, item)
-        except BothwaysError:
+        except OF_NO_RECORD:
             raise
-        except Exception as error:  # noqa: BLE001 - a fault of ours with one record must not stop the others
+        except Exception as error:  # noqa: BLE001 - what goes wrong with one record must not stop the others
             _log.exception("delivery.fault", direction=key.direction, system=key.system, entity=key.entity, key=key.key)
             await self._keep_fault(key, items, error)
+            await self._unpark(key, items)
         self.done_total[key.direction] += len(items)
 
     async def _send(self, key: WorkKey, items: Sequence[Work]) -> None:
@@ -187,17 +191,9 @@ class Deliver:
     # --------------------------------------------------------------------------------------------- what cannot be done
 
     async def _keep_fault(self, key: WorkKey, items: Sequence[Work], error: Exception) -> None:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        letter = DeadLetter(
-            key.direction,
-            key.system,
-            key.entity,
-            key.key,
-            None,
-            f"a fault in bothways: {type(error).__name__} at {where.name}:{where.lineno}",
-            "replay the letter after an update; please report it with the log's traceback",
-            next((item.payload for item in items if item.payload), "{}"),
-        )
+        reason, hint = _explained(error)
+        payload = next((item.payload for item in items if item.payload), "{}")
+        letter = DeadLetter(key.direction, key.system, key.entity, key.key, None, reason, hint, payload)
         await Steady(self.context, key.system).retried(self._note, letter)
 
     async def _keep_unreadable(self, message: Delivered, error: Unreadable) -> None:
@@ -217,3 +213,14 @@ class Deliver:
     async def _note(self, letter: DeadLetter) -> None:
         async with self.context.catalogue.transaction() as tx:
             await tx.journal.note(letter)
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """Reason and hint: in the error's own words where it is one that was foreseen, though not here."""
+    if isinstance(error, BothwaysError):
+        return error.message, error.hint or "change the value, or what refuses it, and replay the letter"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"a fault in bothways: {type(error).__name__} at {where.name}:{where.lineno}",
+        "replay the letter after an update; please report it with the log's traceback",
+    )

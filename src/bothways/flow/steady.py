@@ -30,11 +30,17 @@ class Steady:
     async def retried(self, run: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a transaction until it is not ``Busy``: without the database nothing can be done anyway."""
         backoff = Backoff(BUSY_FIRST_SECONDS, BUSY_MOST_SECONDS, self.context.random)
+        try:
+            return await run(*args, **kwargs)
+        except Busy as error:
+            wait = backoff.after(error)
         while True:
+            await asyncio.sleep(wait)
             try:
-                return await run(*args, **kwargs)
+                async with self.context.once_more:
+                    return await run(*args, **kwargs)
             except Busy as error:
-                await asyncio.sleep(backoff.after(error))
+                wait = backoff.after(error)
 
     async def called(self, run: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """Make a call that changes nothing, again and again for a while; then ``Later``."""

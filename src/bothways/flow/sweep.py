@@ -48,15 +48,15 @@ class Sweeper:
             overdue = await tx.overdue.take_overdue(now, BATCH, lease)
             due = await tx.waiting.take_due(now, BATCH, lease)
         for record, system in overdue:
-            if system in self.context.remotes:
+            if (record.entity, system) in self.context.mappings:
                 await self.put(WorkKey(Direction.OUT, system, record.entity, record.key), Work(), _nothing)
         for parked in due:
             await self._put_parked(parked)
         return len(overdue) + len(due)
 
     async def _put_parked(self, parked: Parked) -> None:
-        if parked.system not in self.context.remotes:
-            return
+        if (parked.entity, parked.system) not in self.context.mappings:
+            return  # it is no longer in the settings, and may come back
         key = WorkKey(parked.direction, parked.system, parked.entity, parked.key)
         if parked.direction is Direction.OUT:
             await self.put(key, Work(parked=parked.id), _nothing)

@@ -15,6 +15,7 @@ from bothways.config import Settings
 from bothways.connectors.postgres import setup as postgres_setup
 from bothways.connectors.postgres.catalogue import PostgresCatalogue, random_id
 from bothways.connectors.postgres.records import PostgresRecords
+from bothways.connectors.postgres.store import Limits
 from bothways.eventlog import open_log
 from bothways.flow.context import Context
 from bothways.flow.routes import Routes
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 OpenedLog: TypeAlias = "SqliteLog | KafkaLog"
 Part = TypeVar("Part")
+
+ROW_LOCK_SECONDS = 0.2
+"""So long delivery waits for a row at a time: while an application keeps many rows locked, others go on."""
 
 
 class SystemClock:
@@ -130,7 +134,7 @@ class Parts:
         return fit(self.settings, described, kinds())
 
     async def _open_catalogue(self) -> PostgresCatalogue:
-        catalogue = PostgresCatalogue(self.database_url, self.tables)
+        catalogue = PostgresCatalogue(self.database_url, self.tables, limits=Limits(row_lock=ROW_LOCK_SECONDS))
         self._closing.push_async_callback(catalogue.close)
         await catalogue.open()
         return catalogue

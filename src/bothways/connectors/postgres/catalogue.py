@@ -41,9 +41,10 @@ class PostgresTransaction:
         tables: Tables,
         new_id: Callable[[], str],
         now: Callable[[], float],
+        row_lock: float | None = None,
     ) -> None:
         session = Watched(connection)
-        self.rows = self.search = PostgresRows(driver, tables)
+        self.rows = self.search = PostgresRows(driver, tables, row_lock=row_lock)
         self.links = self.index = self.references = self.overdue = StoredLinks(session, store.upserts, new_id)
         self.journal = StoredJournal(session, store.upserts, now)
         self.waiting = StoredWaiting(session, store.upserts)
@@ -84,7 +85,9 @@ class PostgresCatalogue:
         now: Callable[[], float] = time.time,
         limits: Limits | None = None,
     ) -> None:
-        self.store = PostgresStore(url, limits or Limits())
+        limits = limits or Limits()
+        self._row_lock = limits.row_lock
+        self.store = PostgresStore(url, limits)
         """The state's store: for ``SharedPace``, ``Cleanup`` and what else works on the state alone."""
         self.tables = Tables(tables)
         self.now = now
@@ -109,7 +112,9 @@ class PostgresCatalogue:
         try:
             async with self.store.session() as connection:
                 driver = await driver_of(connection)
-                transaction = PostgresTransaction(connection, driver, self.store, self.tables, self._new_id, self.now)
+                transaction = PostgresTransaction(
+                    connection, driver, self.store, self.tables, self._new_id, self.now, self._row_lock
+                )
                 yield transaction
                 await transaction.finish()
         except (MappingBroken, Busy):

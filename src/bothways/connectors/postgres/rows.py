@@ -58,8 +58,9 @@ class Tables:
 class PostgresRows:
     """``ports.Rows`` and ``RowSearch`` on one connection's transaction; ``whole``: on all columns, for people."""
 
-    def __init__(self, driver: Driver, tables: Tables, *, whole: bool = False) -> None:
-        self._driver, self._tables, self._whole = driver, tables, whole
+    def __init__(self, driver: Driver, tables: Tables, *, whole: bool = False, row_lock: float | None = None) -> None:
+        """``row_lock``: how many seconds to wait for a row that somebody else has locked, if not as long as usual."""
+        self._driver, self._tables, self._whole, self._row_lock = driver, tables, whole, row_lock
         self._savepoint = False
         self.wrote = False
         """Whether this transaction has changed a row."""
@@ -71,6 +72,9 @@ class PostgresRows:
 
     async def read(self, record: RecordId, *, lock: bool = False) -> Row | None:
         table = await self.table(record.entity)
+        if lock and self._row_lock is not None:
+            await self._driver.execute(f"SET LOCAL lock_timeout = '{round(self._row_lock * 1000)}ms'".encode())
+            self._row_lock = None
         statement = table.select_locked if lock else table.select
         rows = table.rows(await self._execute(statement, table.key_parameters(record.key)))
         return rows[0] if rows else None

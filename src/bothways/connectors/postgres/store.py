@@ -29,6 +29,8 @@ class Limits:
     connect: float = 10.0
     lock: float = 5.0
     """How long a statement waits for a lock."""
+    row_lock: float | None = None
+    """The same for a row of the user's that is read to be written; None: as long. Whoever waits has a connection."""
     statement: float = 30.0
     idle: float = 60.0
     """How long a transaction may stand still: its process hangs, or is gone without the server knowing."""
