@@ -82,7 +82,7 @@ async def object_edited_last(stage: Stage) -> None:
 
 
 async def value_that_is_refused(stage: Stage) -> str | None:
-    """The remote refuses a value: one call finds that out, the rest of the record goes on, until somebody corrects it."""
+    """The remote refuses a value: one call finds out, and the rest goes on until somebody corrects it."""
     record = stage.insert(1)
     await stage.rest(5)
     stage.update(record, "a", "bad-a2")

@@ -1,0 +1,1 @@
+"""The pure heart: no I/O, no clocks, no stand-ins."""
