@@ -62,12 +62,21 @@ class Core:
         return {name: value for name, value in {**there, **own}.items() if value is not GONE}
 
     def commit(self) -> None:
-        """Everything at once."""
+        """Everything at once. As in the real state, no two links have one object."""
+        self._check_links()
         for name, value in self.writes.items():
             self.db.put(name, value)
         now = asyncio.get_running_loop().time()
         self.db.notes += self.noted
         self.db.commit([replace(c, origin=self.origin, cause=self.cause, at=now) for c in self.changes])
+
+    def _check_links(self) -> None:
+        written = {name[1:]: link for name, link in self.writes.items() if name[0] == "link" and link is not GONE}
+        ids = {(link.system, link.record.entity, link.remote_id): name for name, link in written.items()}
+        for name, link in self.db.select("link").items() if written else ():
+            mine = ids.get((link.system, link.record.entity, link.remote_id))
+            if link.remote_id is not None and mine not in (None, name) and ("link", *name) not in self.writes:
+                raise Busy("another transaction linked the same object a moment ago")
 
     async def mark(self, origin: str, cause: str) -> None:
         """See the port."""
