@@ -64,7 +64,7 @@ class Transactions:
         self._index = 0
         self._total = 0
         self._now_ms = self._sent_us = 0
-        self._created = self._updated = ""
+        self._insert_end = self._update_end = ""
         self.rows = 0
         self.keep_alive: pgoutput.KeepAlive | None = None
         """The last one that came; the reader takes it away."""
@@ -82,8 +82,8 @@ class Transactions:
         padded = data + PADDING
         text = padded.decode("latin-1")
         self._now_ms = time.time_ns() // 1_000_000
-        self._created = f'}},"op":"c","ts_ms":{self._now_ms}}}'
-        self._updated = f'}},"op":"u","ts_ms":{self._now_ms}}}'
+        self._insert_end = f'}},"op":"c","ts_ms":{self._now_ms}}}'
+        self._update_end = f'}},"op":"u","ts_ms":{self._now_ms}}}'
         at = 0
         while True:
             at = self._rows(padded, text, at, size)
@@ -123,7 +123,7 @@ class Transactions:
         if transaction is None:
             return at
         unpack, tables, add = FRAME.unpack_from, self._tables, self._pending.append
-        created, updated = self._created, self._updated
+        created, updated = self._insert_end, self._update_end
         position, serial = transaction.position, self._serial
         index, total, began = self._index, self._total, at
         while True:
