@@ -102,6 +102,9 @@ class Routes:
 
 
 def _entity(message: Delivered, tables: Mapping[str, str]) -> str | None:
-    """Whose change it is, on a topic that several entities share."""
-    source = orjson.loads(message.value or b"{}").get("source") or {}
+    """Whose change it is, on a topic that several entities share. Raises ``ValueError`` where nothing says so."""
+    envelope = orjson.loads(message.value or b"{}")
+    source = envelope.get("source") if isinstance(envelope, dict) else None
+    if not isinstance(source, dict):
+        raise ValueError(f"the message {message.topic}/{message.partition}@{message.offset} names no table")
     return tables.get(f"{source.get('schema')}.{source.get('table')}")
