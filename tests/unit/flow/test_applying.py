@@ -1,4 +1,4 @@
-"""What was decided, in one transaction: rows (column by column where it must be), marker, dead letters, who is woken."""
+"""What was decided, in one transaction: rows, column by column where it must be; marker, dead letters, who is woken."""
 
 from __future__ import annotations
 
