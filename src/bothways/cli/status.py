@@ -62,7 +62,7 @@ def _show(found: Status) -> None:
             (
                 system,
                 output.moment(poll.polled) or "never",
-                "events were lost: run `bothways backfill`" if poll.gap else "",
+                "changes were missed: run `bothways backfill`" if poll.gap else "",
             )
             for system, poll in found.polls.items()
         ],

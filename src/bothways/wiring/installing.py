@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bothways.config import Settings
 from bothways.connectors.postgres import setup as postgres_setup
-from bothways.flow.poll import begin
+from bothways.flow.poll import begin, gap_flag
 from bothways.wiring.parts import Parts, opened
 from bothways.wiring.topics import all_topics
 
@@ -20,7 +22,11 @@ async def set_up_parts(parts: Parts) -> list[str]:
     settings = parts.settings
     await parts.fitted()
     done = await postgres_setup.setup(
-        parts.database_url, parts.tables, slot=settings.slot, publication=settings.publication
+        parts.database_url,
+        parts.tables,
+        slot=settings.slot,
+        publication=settings.publication,
+        missed=partial(_remember_gap, parts),
     )
     log = await parts.log()
     await log.ensure(all_topics(settings))
@@ -34,6 +40,15 @@ async def _begin_polling(parts: Parts) -> None:
         for system in parts.settings.systems:
             if parts.settings.mapped(system):
                 await begin(transaction.checkpoints, system, parts.clock.now())
+
+
+async def _remember_gap(parts: Parts) -> None:
+    """Changes of rows were missed: until both sides have been compared, the status says so."""
+    now = parts.clock.now()
+    async with (await parts.catalogue()).transaction() as transaction:
+        for system in parts.settings.systems:
+            if parts.settings.mapped(system):
+                await transaction.checkpoints.store(gap_flag(system), {"from": int(now), "found": now})
 
 
 async def tear_down(settings: Settings) -> list[str]:

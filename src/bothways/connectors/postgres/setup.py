@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -48,12 +48,14 @@ async def setup(
     publication: str,
     fills: Mapping[str, Collection[str]] | None = None,
     new_id: Callable[[], str] = random_id,
+    missed: Callable[[], Awaitable[None]] | None = None,
 ) -> list[str]:
     """Make state tables, publication and slot, or bring them up to date; returns what was done, for people.
 
     May run at any time and any number of times. ``fills`` names, for each entity whose remote objects become rows, the
-    columns that they fill. Raises ``SettingsError`` with what to do where the server or a table cannot work; nothing
-    was made then.
+    columns that they fill. ``missed`` is called where the installation was there and its slot was not: what changed
+    since it was dropped will never be seen. Raises ``SettingsError`` with what to do where the server or a table cannot
+    work; nothing was made then.
     """
     async with _connected(url) as connection:
         await check_server(connection)
@@ -64,10 +66,14 @@ async def setup(
             assert found is not None
             described.append(found)
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        done = await _make_state(url, new_id)
+        done, is_new = await _make_state(url, new_id)
         # The slot comes last: it reads with the publication as it was at each place of the WAL.
         done += await _make_publication(connection, publication, described)
-        done += await _make_slot(connection, slot)
+        made = await _make_slot(connection, slot)
+        if made and not is_new and missed is not None:
+            await missed()
+            made.append("changes since the slot was dropped were not seen: run `bothways backfill`")
+        done += made
     return done or ["everything was in place"]
 
 
@@ -95,7 +101,8 @@ async def teardown(url: str, *, slot: str, publication: str) -> list[str]:
     return done or ["nothing was there"]
 
 
-async def _make_state(url: str, new_id: Callable[[], str]) -> list[str]:
+async def _make_state(url: str, new_id: Callable[[], str]) -> tuple[list[str], bool]:
+    """What was done, and whether the installation is new."""
     store = PostgresStore(url, Limits(connections=1))
     try:
         done = await take_steps(store)
@@ -103,7 +110,7 @@ async def _make_state(url: str, new_id: Callable[[], str]) -> list[str]:
             made = await make_installation(connection, new_id)
     finally:
         await store.close()
-    return done if made is None else [*done, f"this installation is {made}"]
+    return (done, False) if made is None else ([*done, f"this installation is {made}"], True)
 
 
 async def _make_publication(connection: Connection, name: str, tables: Sequence[TableDescription]) -> list[str]:
