@@ -31,6 +31,9 @@ NAP_FROM_BYTES, NAP_BELOW_BYTES = 4_096, 48 * 1024
 row by itself and wakes us up for each as long as we wait for it, which halves what it can send."""
 HURRY_SECONDS = 0.005
 """When nothing more is there to read, the log is asked to let nothing linger, and given so long for it."""
+BURST_BYTES, BREATH_SECONDS = 32 * 1024, 0.003
+"""After so much without a pause, a short one is no sign that nothing more is there: the server may be waiting for a
+processor. To hurry the log then would cut its batches small."""
 FLUSH_SECONDS = 10.0
 
 _logger = structlog.get_logger(__name__)
@@ -186,6 +189,7 @@ class Session:
         self._frames = Frames()
         self._server_lsn = 0
         self._hurried = 0
+        self._burst_bytes = 0
         self._sent_at = self._look_at = 0.0
 
     def run(self) -> None:
@@ -203,10 +207,17 @@ class Session:
         data = self._stream.receive()
         if data:
             self._metrics.read_bytes += len(data)
+            self._burst_bytes += len(data)
             self._take_in(data)
+        elif self._burst_bytes > BURST_BYTES:
+            self._burst_bytes = 0
+            self._control.wait(self._stream, BREATH_SECONDS)
+            return
+        else:
+            self._hurry()
         self._acknowledge(time.monotonic())
         if not data:
-            self._hurry()
+            self._burst_bytes = 0
             self._control.wait(self._stream, self._idle_seconds())
         elif NAP_FROM_BYTES <= len(data) < NAP_BELOW_BYTES:
             time.sleep(NAP_SECONDS)
@@ -219,6 +230,7 @@ class Session:
     def _hurry(self) -> None:
         if self._sink.number > self._hurried and self._sink.flush(HURRY_SECONDS):
             self._hurried = self._sink.number
+            self._look_at = self._sent_at + ACKNOWLEDGE_SECONDS
 
     def _take_in(self, data: bytes) -> None:
         whole = self._frames.add(data)
