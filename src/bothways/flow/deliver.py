@@ -15,6 +15,7 @@ from bothways.flow.dispatch import Dispatcher, Offsets
 from bothways.flow.inward import Inward
 from bothways.flow.moving import Moving
 from bothways.flow.outward import Outward
+from bothways.flow.places import Places
 from bothways.flow.routes import Routes, Unreadable, Work, WorkKey
 from bothways.flow.steady import Steady
 from bothways.flow.sweep import Sweeper
@@ -43,7 +44,8 @@ class Pacing:
     poll_seconds: float = 1.0
     commit_seconds: float = 0.5
     sweep_seconds: float = 2.0
-    stop_seconds: float = 10.0
+    stop_seconds: float = 5.0
+    """How long calls under way may take when the worker stops; what they did is found out after the next start."""
 
 
 class Deliver:
@@ -67,7 +69,7 @@ class Deliver:
 
     async def run(self) -> None:
         """Read, deal with, commit; on cancellation finish what is under way for a moment, commit, leave the group."""
-        self._slots = {system: asyncio.Semaphore(self.pacing.calls) for system in self.context.remotes}
+        self._places = Places(self.context.remotes, self.pacing.calls)
         self._offsets = Offsets()
         self._dispatcher: Dispatcher[WorkKey, Work] = Dispatcher(self._handle, limit=self.pacing.held)
         consumer = self.log.consumer(self.group, self.routes.topics, self._offsets.forget)
@@ -88,6 +90,8 @@ class Deliver:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._dispatcher.close()
+            self._places.give_up()
             await self._dispatcher.stop(self.pacing.stop_seconds)
             with suppress(BothwaysError):
                 await consumer.commit(self._offsets.committable())
@@ -158,7 +162,7 @@ class Deliver:
     async def _send(self, key: WorkKey, items: Sequence[Work]) -> None:
         outward, moving = self.outward[key.system], self.moving[key.system]
         changes = [item.change for item in items if item.change is not None]
-        async with self._slots[key.system]:
+        async with self._places.place(key.system):
             for change in changes:
                 if change.moved_from is not None:
                     await moving.arrive(change, change.moved_from, key.key)

@@ -100,14 +100,18 @@ class Dispatcher(Generic[K, T]):
             self._changed.set()
         return before - self._held
 
-    async def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Take no more, forget what waits, let what is in work finish for ``timeout`` seconds, then cancel it.
-
-        On return no call of ``handle`` is running. Raises nothing of what ``handle`` raised.
-        """
+    def close(self) -> None:
+        """Take no more and forget what waits. From now on a call of ``handle`` may be cancelled: not done then."""
         self._stopping = True
         self.discard(lambda _: True)
         self._changed.set()
+
+    async def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Close, let what is in work finish for ``timeout`` seconds, then cancel it.
+
+        On return no call of ``handle`` is running. Raises nothing of what ``handle`` raised.
+        """
+        self.close()
         try:
             if self._workers:
                 await asyncio.wait(self._workers, timeout=timeout)
