@@ -37,9 +37,8 @@ def sandbox(folder: Path, *options: str) -> Iterator[SandboxProcess]:
     try:
         said = process.stdout.readline()
         url = next(word for word in said.split() if word.startswith("http://")).rstrip(";")
-        admin = SandboxAdmin(url)
-        yield SandboxProcess(url, admin)
-        admin.close()
+        with contextlib.closing(SandboxAdmin(url)) as admin:
+            yield SandboxProcess(url, admin)
     finally:
         process.terminate()
         assert process.wait(10) == 0
