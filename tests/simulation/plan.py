@@ -70,6 +70,8 @@ class Plan:
     """A remote's refusal names the field."""
     deletes: Mapping[str, tuple[Deletes, Deletes]] = field(default_factory=dict)
     """System → what becomes of deletions outward and inward, where they are not propagated."""
+    down: bool = False
+    """The remote answers nothing, for longer than anybody repeats a call."""
     forbidden: bool = False
     """The remote refuses our key for a while."""
     poller: bool = False
@@ -94,6 +96,7 @@ VARIANTS: Mapping[str, Callable[[Plan, random.Random], Plan]] = {
     "references": lambda plan, _: replace(plan, references=True, moves=0.0),
     "refusing": lambda plan, chance: replace(plan, refusing=True, named=chance.random() < 0.8),
     "deletes": _deletes,
+    "down": lambda plan, _: replace(plan, down=True, matching=True),
     "forbidden": lambda plan, _: replace(plan, forbidden=True),
     "poller": lambda plan, _: replace(plan, poller=True, hooks=(0, 0, 0, 1, 1)),
     "workers": lambda plan, _: replace(plan, workers=4, crashes=0.07),

@@ -96,7 +96,7 @@ class MemoryService:
         """Whether a refusal says which path it is about."""
         self.script: list[tuple[float, float, float]] = []
         """How long the next requests take: there, until the answer is written, back."""
-        self.forbidden = False
+        self.forbidden = self.silent = False
         """The key is refused, whatever it is used for."""
 
     def second(self) -> int:
@@ -210,6 +210,8 @@ class MemoryService:
         self.calls += 1
         if self.forbidden:
             raise Forbidden("the key is refused")
+        if self.silent:
+            raise Unavailable("no answer")
 
     def show(self, thing: Thing) -> Document:
         """The object as it stands now."""

@@ -176,6 +176,10 @@ class World:
         self.absent -= 1
         self.start_process()
 
+    def _fall_silent(self, silent: bool) -> None:
+        for service in self.services.values():
+            service.silent = silent
+
     def _forbid(self, forbidden: bool) -> None:
         for service in self.services.values():
             service.forbidden = forbidden
@@ -185,6 +189,10 @@ class World:
     async def run(self) -> str | None:
         """What is wrong at the end, or None."""
         await self.begin(self.chance.randint(1, self.plan.workers))
+        if self.plan.down:
+            start = self.chance.uniform(2, 12)
+            self.loop.call_later(start, self._fall_silent, True)
+            self.loop.call_later(start + self.chance.uniform(6, 10), self._fall_silent, False)
         if self.plan.forbidden:
             start = self.chance.uniform(2, 12)
             self.loop.call_later(start, self._forbid, True)

@@ -15,6 +15,7 @@ from bothways.model.change import Change
 from bothways.model.link import Link
 from bothways.model.record import RecordId
 from bothways.ports import Transaction
+from bothways.sync.linking import take_up
 
 
 class _NotYet(Exception):
@@ -51,24 +52,25 @@ class Moving:
 
     async def _move(self, change: Change, old: str, new: str, *, waits: bool) -> None:
         before, after = RecordId(change.entity, old), RecordId(change.entity, new)
+        """Repeated, it leaves the link of another record alone that has the old key by now."""
         first, second = sorted((before, after))
         async with self.context.catalogue.transaction() as tx:
             held = {record: await tx.links.lock(record, self.system) for record in (first, second)}
             is_first = await tx.journal.see(self.system, _name(change, old, new))
             if waits and is_first and held[before] is None and held[after] is None:
                 raise _NotYet
-            await self._take_along(tx, held[before], held[after], after)
+            link = held[before]
+            if link is not None and (is_first or await tx.rows.read(before) is None):
+                await self._take_along(tx, link, held[after], after)
 
-    async def _take_along(self, tx: Transaction, link: Link | None, there: Link | None, new: RecordId) -> None:
-        if link is None or await tx.rows.read(link.record) is not None:
-            return
+    async def _take_along(self, tx: Transaction, link: Link, there: Link | None, new: RecordId) -> None:
         if there is not None:
             if there.remote_id is not None or there.attempt is not None:
                 return
             await tx.links.remove(there)
         await tx.links.remove(link)
         attempt = replace(link.attempt, record=new) if link.attempt is not None else None
-        moved = replace(link, record=new, attempt=attempt, row_gone=False, revision=link.revision + 1)
+        moved = replace(take_up(link), record=new, attempt=attempt, row_gone=False, revision=link.revision + 1)
         await tx.links.save(moved)
 
 
