@@ -96,8 +96,10 @@ class MemoryService:
         """Whether a refusal says which path it is about."""
         self.script: list[tuple[float, float, float]] = []
         """How long the next requests take: there, until the answer is written, back."""
-        self.forbidden = self.silent = False
+        self.forbidden = False
         """The key is refused, whatever it is used for."""
+        self.silent = False
+        """Nothing is answered."""
 
     def second(self) -> int:
         """The remote's clock."""

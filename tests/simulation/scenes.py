@@ -216,3 +216,20 @@ async def adopted_after_it_was_refused(stage: Stage) -> str | None:
     stage.judged = True  # nobody was told of the first row's end
     shown = stage.thing(second).document["a"]
     return None if shown == "a2" else f"the object still says {shown}"
+
+
+async def moved_and_its_key_used_again(stage: Stage) -> str | None:
+    """While nobody delivers, a key changes and another row takes the old key: the object goes with its row."""
+    record = stage.insert(1)
+    await stage.rest(5)
+    thing = stage.thing(record)
+    process = stage.world.processes.pop()
+    process.leave()
+    process.kill()
+    moved = stage.move(record, 2)
+    await stage.rest(1)
+    stage.insert(1, a="a7")
+    await stage.rest(1)
+    stage.world.start_process()
+    await stage.rest(20)
+    return None if stage.thing(moved).id == thing.id else "the new row took the object"

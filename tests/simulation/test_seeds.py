@@ -34,6 +34,10 @@ FOUND: dict[str, tuple[Scene, Plan]] = {
     ),
     "288: a kept row that was replaced became a second object": (scenes.kept_row_is_replaced, KEEPS),
     "849: a key that changed twice made a second object": (scenes.key_changed_twice, Plan()),
+    "a row that took the key of one that moved away took its object, too": (
+        scenes.moved_and_its_key_used_again,
+        Plan(),
+    ),
     "a row that came while its object was brought in was a dead letter": (
         scenes.row_comes_while_its_object_is_brought_in,
         TWO_REMOTES,
