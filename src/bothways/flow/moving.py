@@ -51,8 +51,8 @@ class Moving:
                 return
 
     async def _move(self, change: Change, old: str, new: str, *, waits: bool) -> None:
-        before, after = RecordId(change.entity, old), RecordId(change.entity, new)
         """Repeated, it leaves the link of another record alone that has the old key by now."""
+        before, after = RecordId(change.entity, old), RecordId(change.entity, new)
         first, second = sorted((before, after))
         async with self.context.catalogue.transaction() as tx:
             held = {record: await tx.links.lock(record, self.system) for record in (first, second)}
