@@ -12,13 +12,13 @@ from typing import TypeAlias
 from confluent_kafka import KafkaError, KafkaException
 
 from bothways.eventlog.kafka.errors import reason
+from bothways.eventlog.kafka.sparing import Sparing
 from bothways.model.errors import SettingsError
 
 Options: TypeAlias = dict[str, str | int | float | bool | Callable[[KafkaError], None] | logging.Logger]
 
 LOGGER = logging.getLogger("bothways.eventlog.kafka")
-# One set of options serves producers and consumers; librdkafka warns of each that is for the other kind.
-LOGGER.addFilter(lambda record: "property and will be ignored by this" not in record.getMessage())
+LOGGER.addFilter(Sparing())
 
 _FIXED = {
     "bootstrap.servers": ((), "the servers stand in log.url"),
