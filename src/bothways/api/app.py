@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from bothways import __version__
 from bothways.api import problems
-from bothways.api.health import Health, health_router
+from bothways.api.health import Health, Probes, health_router
 from bothways.api.observe import Observer
 from bothways.api.records import records_router
 from bothways.api.reference import reference_router
@@ -25,6 +25,7 @@ def create_app(
     *,
     metrics: Metrics,
     health: Health,
+    probes: Probes | None = None,
     records: Records | None = None,
     receivers: Mapping[str, Receiver] | None = None,
     api_keys: Sequence[str] = (),
@@ -46,7 +47,7 @@ def create_app(
     )
     app.add_middleware(Observer, metrics=metrics)
     problems.install(app)
-    app.include_router(health_router(health, metrics))
+    app.include_router(health_router(health, probes or {}, metrics))
     app.include_router(reference_router(app))
     if receivers:
         app.include_router(webhooks_router(receivers, limits, metrics))

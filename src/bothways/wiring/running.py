@@ -9,6 +9,7 @@ import structlog
 
 from bothways.api.app import create_app
 from bothways.api.health import Health
+from bothways.api.probe import Probe
 from bothways.api.requests import Limits
 from bothways.api.server import HttpServer
 from bothways.config import Settings
@@ -17,7 +18,7 @@ from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.flow.deliver import Deliver
 from bothways.flow.letters import DeadLetters
 from bothways.flow.poll import Poller, Recent
-from bothways.flow.receive import Receiver, WebhookReceiver
+from bothways.flow.receive import WebhookReceiver
 from bothways.flow.supervise import Supervisor
 from bothways.insight.metrics import Metrics
 from bothways.model.errors import SettingsError
@@ -39,8 +40,13 @@ class Assembly:
     metrics: Metrics = field(default_factory=Metrics)
     roles: list[Role] = field(default_factory=list)
     """In the order in which they stop."""
-    receivers: dict[str, Receiver] = field(default_factory=dict)
+    receivers: dict[str, WebhookReceiver] = field(default_factory=dict)
     records: Records | None = None
+    probes: dict[str, Probe] = field(default_factory=dict)
+
+    def receiving(self) -> Mapping[str, str | None]:
+        """Whether the last webhook of each system could be kept."""
+        return {f"webhooks of {name}": receiver.ready() for name, receiver in self.receivers.items()}
 
 
 async def run_roles(settings: Settings, names: Sequence[str], listen: str | None) -> int:
@@ -54,7 +60,7 @@ async def run_roles(settings: Settings, names: Sequence[str], listen: str | None
         supervisor: Supervisor | None = None
 
         def health() -> Mapping[str, str | None]:
-            return supervisor.ready() if supervisor else {}
+            return {**supervisor.ready(), **assembly.receiving()} if supervisor else {}
 
         supervisor = Supervisor([*assembly.roles, await _server(parts, assembly, listen, health)])
         _log.info("up", roles=list(names), slot=settings.slot, log=settings.log.url)
@@ -102,6 +108,7 @@ async def _capture(parts: Parts, assembly: Assembly) -> None:
 async def _serve(parts: Parts, assembly: Assembly) -> None:
     """The HTTP API."""
     assembly.records = await parts.records()
+    assembly.probes["records"] = Probe((await parts.catalogue()).check)
 
 
 ROLES: Mapping[str, Callable[[Parts, Assembly], Awaitable[None]]] = {
@@ -124,6 +131,7 @@ async def _server(parts: Parts, assembly: Assembly, listen: str | None, health: 
     app = create_app(
         metrics=assembly.metrics,
         health=health,
+        probes=assembly.probes,
         records=assembly.records,
         receivers=assembly.receivers,
         api_keys=keys,

@@ -93,7 +93,7 @@ async def http(log: Gated) -> AsyncIterator[httpx.AsyncClient]:
         )
 
     receiver = WebhookReceiver(verify, log, {"customer": [TOPIC]})
-    app = create_app(metrics=Metrics(), health=dict, receivers={"stripe": receiver})
+    app = create_app(metrics=Metrics(), health=lambda: {"webhooks": receiver.ready()}, receivers={"stripe": receiver})
     async with serving(app) as server, client(server) as made:
         yield made
 
@@ -203,3 +203,17 @@ async def test_many_at_once_are_all_kept(http: httpx.AsyncClient, log: Gated) ->
         if len(found) == len(bodies):
             break
     assert found == set(bodies)
+
+
+async def test_a_log_that_fails_shows_in_readiness(http: httpx.AsyncClient, log: Gated) -> None:
+    """Not ready from a webhook that could not be kept until one was."""
+    body = event()
+    assert (await http.get("/readyz")).status_code == 200
+    log.broken = True
+    assert (await http.post("/webhooks/stripe", content=body, headers=sign(body))).status_code == 503
+    waiting = await http.get("/readyz")
+    assert waiting.status_code == 503
+    assert "does not answer" in waiting.json()["roles"]["webhooks"]
+    log.broken = False
+    assert (await http.post("/webhooks/stripe", content=body, headers=sign(body))).status_code == 200
+    assert (await http.get("/readyz")).status_code == 200

@@ -98,6 +98,11 @@ class PostgresCatalogue:
         async with self.store.session() as connection:
             await require_current(connection)
 
+    async def check(self) -> None:
+        """Ask the server for nothing. Raises ``Unavailable`` where it does not answer."""
+        async with self.store.session() as connection:
+            await (await driver_of(connection)).execute(b"SELECT 1")
+
     async def close(self) -> None:
         """Let go of the connections."""
         await self.store.close()
