@@ -41,7 +41,8 @@ SHARE_BESIDE_OTHERS = 0.5
 async def prepared(parts: Parts, entity: str | None, system: str | None) -> Backfill:
     """The backfill of everything, or of what is named. Does the setup first: what changes from now on is captured."""
     pairs = chosen(parts.settings, (await parts.fitted()).mappings, entity, system)
-    await set_up_parts(parts)
+    # An `up` with more entities in its settings may be running: its tables must stay captured.
+    await set_up_parts(parts, narrow=False)
     counts = await row_counts(await parts.catalogue(), list(dict.fromkeys(name for name, _ in pairs)))
     return Backfill(await parts.context(), pairs, rows=counts)
 

@@ -17,19 +17,18 @@ async def set_up(settings: Settings) -> list[str]:
         return await set_up_parts(parts)
 
 
-async def set_up_parts(parts: Parts) -> list[str]:
-    """The same for parts that are open."""
+async def set_up_parts(parts: Parts, *, narrow: bool = True) -> list[str]:
+    """The same for parts that are open. Without ``narrow`` the publication keeps tables that the settings lack."""
     settings = parts.settings
+    url, tables, slot, publication = parts.database_url, parts.tables, settings.slot, settings.publication
     await parts.fitted()
-    done = await postgres_setup.setup(
-        parts.database_url,
-        parts.tables,
-        slot=settings.slot,
-        publication=settings.publication,
-        missed=partial(_remember_gap, parts),
-    )
+    await postgres_setup.check(url, tables, slot=slot, publication=publication)
+    # The log before the slot: one that nobody can read out keeps the server from throwing WAL away.
     log = await parts.log()
     await log.ensure(all_topics(settings))
+    done = await postgres_setup.setup(
+        url, tables, slot=slot, publication=publication, missed=partial(_remember_gap, parts), narrow=narrow
+    )
     await _begin_polling(parts)
     return done
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from bothways.cli import exits
+from bothways.config import load
+from bothways.wiring import existing
+from bothways.wiring.installing import set_up_parts
+from bothways.wiring.parts import opened
 from tests.integration.cli.program import Program
 
 
@@ -48,6 +53,36 @@ def test_setup_refuses_what_does_not_fit_and_makes_nothing(program: Program) -> 
     assert 'customers has no column "nam"; did you mean "name"?' in refused.err
     assert refused.err.startswith("bothways: bothways.toml:") or refused.err.startswith("bothways.toml:")
     assert slots(program) == []
+
+
+def test_setup_asks_the_log_before_it_makes_a_slot(program: Program) -> None:
+    """Where Kafka is not there nothing is made: a slot that nobody reads keeps the server's WAL."""
+    settings = program.folder / "bothways.toml"
+    settings.write_text('[log]\nurl = "kafka://127.0.0.1:1"\n\n' + settings.read_text())
+    refused = program("setup")
+    assert refused.code != exits.OK
+    assert "127.0.0.1:1" in refused.err
+    assert slots(program) == []
+    with psycopg.connect(program.database) as connection:
+        assert connection.execute("SELECT FROM pg_namespace WHERE nspname = 'bothways'").fetchall() == []
+
+
+async def test_a_backfill_leaves_others_tables_in_the_publication(
+    ready: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings lack an entity that a running `up` captures; only setup takes it out, and says so."""
+    monkeypatch.setenv("DATABASE_URL", ready.database)
+    name = f"bothways_{ready.database.rpartition('/')[2]}"
+    published = "SELECT tablename FROM pg_publication_tables WHERE pubname = %s ORDER BY 1"
+    with psycopg.connect(ready.database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE others (id int PRIMARY KEY)")
+        connection.execute(f"ALTER PUBLICATION {name} ADD TABLE others".encode())
+        async with opened(load(ready.folder / "bothways.toml")) as parts:
+            await existing.prepared(parts, "customer", None)
+            assert connection.execute(published, [name]).fetchall() == [("customers",), ("others",)]
+            (line,) = await set_up_parts(parts)
+        assert line.startswith('"public"."others" is no longer captured')
+        assert connection.execute(published, [name]).fetchall() == [("customers",)]
 
 
 def test_without_setup_the_rest_says_so(program: Program) -> None:

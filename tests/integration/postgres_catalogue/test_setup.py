@@ -41,6 +41,13 @@ def published(sql: psycopg.Connection, publication: str) -> set[str]:
     return {name for (name,) in sql.execute(query, [publication]).fetchall()}
 
 
+def nothing_was_made(sql: psycopg.Connection) -> bool:
+    """Neither state nor publication nor slot."""
+    query = """SELECT FROM pg_namespace WHERE nspname = 'bothways' UNION ALL SELECT FROM pg_publication
+               UNION ALL SELECT FROM pg_replication_slots WHERE database = current_database()"""
+    return sql.execute(query).fetchone() is None
+
+
 async def test_setup_says_what_it_made_and_can_be_repeated(tables: str, slot: str, sql: psycopg.Connection) -> None:
     """The second time everything is in place, and the installation is the same."""
     done = await setup(tables, BOTH, slot=slot, publication=slot, new_id=lambda: "the id")
@@ -65,6 +72,18 @@ async def test_setup_follows_the_settings(tables: str, slot: str, sql: psycopg.C
         done = await setup(tables, wanted, slot=slot, publication=slot)
         assert any("publication" in each for each in done)
         assert published(sql, slot) == names
+
+
+async def test_a_table_more_or_less_is_said(tables: str, slot: str, sql: psycopg.Connection) -> None:
+    """What a table saw before it was published has to be looked for; one that is taken out is named."""
+    await setup(tables, [CUSTOMERS], slot=slot, publication=slot)
+    done = await setup(tables, BOTH, slot=slot, publication=slot)
+    told = "changes that invoices saw before this are not on the log: run `bothways backfill invoice --again`"
+    assert done[1:] == [told]
+    assert await setup(tables, [CUSTOMERS], slot=slot, publication=slot, narrow=False) == ["everything was in place"]
+    assert published(sql, slot) == {"public.customers", "public.invoices"}
+    (line,) = await setup(tables, [CUSTOMERS], slot=slot, publication=slot)
+    assert line.startswith('"public"."invoices" is no longer captured')
 
 
 async def test_two_setups_at_once(tables: str, slot: str) -> None:
@@ -189,8 +208,24 @@ async def test_users_without_the_right(postgres_server: str, tables: str, slot: 
             await setup(url, BOTH, slot=slot, publication=slot)
         assert caught.value.hint.startswith(f'ALTER ROLE "{user}" REPLICATION')
         sql.execute(f"ALTER ROLE {user} REPLICATION".encode())
-        with pytest.raises(Forbidden, match="permission denied"):
+        with pytest.raises(SettingsError, match="may not make a schema") as caught:
             await setup(url, BOTH, slot=slot, publication=slot)
+        database = tables.rpartition("/")[2]
+        assert caught.value.hint == f"GRANT CREATE ON DATABASE {database} TO {user};"
+        sql.execute(caught.value.hint.encode())
+        for table in ("customers", "invoices"):
+            with pytest.raises(SettingsError, match=f"the table {table} belongs to postgres") as caught:
+                await setup(url, BOTH, slot=slot, publication=slot)
+            assert caught.value.hint == f"ALTER TABLE {table} OWNER TO {user};"
+            assert nothing_was_made(sql)
+            sql.execute(caught.value.hint.encode())
+        await setup(url, BOTH, slot=slot, publication=slot)
+        sql.execute("ALTER TABLE customers OWNER TO postgres")
+        assert await setup(url, [INVOICES], slot=slot, publication=slot, narrow=False) == ["everything was in place"]
+        with pytest.raises(Forbidden, match="permission denied") as denied:
+            await setup(url, BOTH, slot=slot, publication=slot)
+        assert denied.value.hint.startswith("GRANT SELECT, INSERT, UPDATE, DELETE ON customers TO")
+        await teardown(url, slot=slot, publication=slot)
     finally:
         sql.execute(f"DROP OWNED BY {user}; DROP ROLE {user}".encode())
 
@@ -227,11 +262,14 @@ async def test_what_is_there_under_our_names(
         run(other, f"SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')")
         with pytest.raises(SettingsError, match="another database"):
             await setup(tables, BOTH, slot=slot, publication=slot)
+    with pytest.raises(SettingsError, match="no name for a slot"):
+        await setup(tables, BOTH, slot="Not A Name", publication=slot)
+    assert nothing_was_made(sql)
     sql.execute("CREATE PUBLICATION everything FOR ALL TABLES")
     with pytest.raises(SettingsError, match="all tables"):
         await setup(tables, BOTH, slot=slot, publication="everything")
-    with pytest.raises(SettingsError, match="no name for a slot"):
-        await setup(tables, BOTH, slot="Not A Name", publication=slot)
+    sql.execute("DROP PUBLICATION everything")
+    assert nothing_was_made(sql)
 
 
 async def test_steps_are_taken_once_and_whole(database: str) -> None:

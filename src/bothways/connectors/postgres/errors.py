@@ -31,6 +31,13 @@ _ROW_CLASSES = frozenset({"22", "23", "44", "P0"})
 """The data, a constraint, a view's check option, the application's own trigger."""
 _NO_DATABASE = re.compile(r'database ".*" does not exist')
 _NO_LOGIN = re.compile(r'role ".*" does not exist|authentication failed|no pg_hba\.conf entry|no password supplied')
+_DENIED = re.compile(r"permission denied for (table|schema|sequence|database) (.+)")
+_NEEDED = {
+    "table": "SELECT, INSERT, UPDATE, DELETE ON",
+    "schema": "USAGE ON SCHEMA",
+    "sequence": "USAGE ON SEQUENCE",
+    "database": "CREATE ON DATABASE",
+}
 _STATE_CONSTRAINTS = frozenset({"link_token", "link_remote_id"})
 
 
@@ -50,7 +57,9 @@ def transaction_error(error: BaseException) -> BothwaysError | None:
 def _told(error: psycopg.Error) -> BothwaysError | None:
     state, message = error.sqlstate or "", _message(error)
     if state[:2] == "28" or state == "42501":
-        return Forbidden(f"the catalogue refuses the login or a permission: {message}", hint=_permission_hint(state))
+        return Forbidden(
+            f"the catalogue refuses the login or a permission: {message}", hint=_permission_hint(state, message)
+        )
     if state == "3D000":
         return SettingsError(f"the catalogue cannot be opened: {message}", hint="name an existing database in its url")
     if state in _MAPPING:
@@ -90,7 +99,10 @@ def _message(error: psycopg.Error) -> str:
     return error.diag.message_primary or str(error).strip()
 
 
-def _permission_hint(state: str) -> str:
+def _permission_hint(state: str, message: str = "") -> str:
+    """The statement that mends it, where the server's words (in English) say what it is about."""
+    if denied := _DENIED.fullmatch(message):
+        return f"GRANT {_NEEDED[denied[1]]} {denied[2]} TO …; with the user of the catalogue's url"
     if state == "42501":
         return "GRANT what is missing to the user of the catalogue's url, or run `bothways setup`"
     return "look at the user and the password in the catalogue's url"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 from bothways.connectors.postgres.catalogue import random_id
 from bothways.connectors.postgres.checks import check_server, check_table
 from bothways.connectors.postgres.errors import transaction_error
+from bothways.connectors.postgres.rights import check_rights
 from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
 from bothways.connectors.postgres.values import SESSION
@@ -23,6 +25,10 @@ Connection = psycopg.AsyncConnection[Any]
 
 _LOCK = 5_279_410_386_217
 """Any number: the advisory lock under which one ``setup`` at a time works on a database."""
+_SLOT_NAME = re.compile("[a-z0-9_]{1,63}")
+
+Fills = Mapping[str, Collection[str]]
+"""Entity → the columns that a new remote object fills, for the entities whose remote objects become rows."""
 
 
 async def inspect(url: str, tables: Sequence[TableMap]) -> list[TableDescription]:
@@ -40,35 +46,38 @@ async def inspect(url: str, tables: Sequence[TableMap]) -> list[TableDescription
     return found
 
 
+async def check(
+    url: str, tables: Sequence[TableMap], *, slot: str, publication: str, fills: Fills | None = None
+) -> None:
+    """Raise ``SettingsError``, with what to do, where ``setup`` would refuse. Makes nothing."""
+    async with _connected(url) as connection:
+        await _checked(connection, tables, slot, publication, fills or {})
+
+
 async def setup(
     url: str,
     tables: Sequence[TableMap],
     *,
     slot: str,
     publication: str,
-    fills: Mapping[str, Collection[str]] | None = None,
+    fills: Fills | None = None,
     new_id: Callable[[], str] = random_id,
     missed: Callable[[], Awaitable[None]] | None = None,
+    narrow: bool = True,
 ) -> list[str]:
     """Make state tables, publication and slot, or bring them up to date; returns what was done, for people.
 
-    May run at any time and any number of times. ``fills`` names, for each entity whose remote objects become rows, the
-    columns that they fill. ``missed`` is called where the installation was there and its slot was not: what changed
-    since it was dropped will never be seen. Raises ``SettingsError`` with what to do where the server or a table cannot
-    work; nothing was made then.
+    May run at any time and any number of times. ``missed`` is called where the installation was there and its slot was
+    not: what changed since it was dropped will never be seen. ``narrow`` takes tables that are not in ``tables`` out of
+    the publication; without it they stay, since others may be capturing them. Raises ``SettingsError`` with what to do
+    where the server, a table or the user cannot work; nothing was made then.
     """
     async with _connected(url) as connection:
-        await check_server(connection)
-        described = []
-        for table in tables:
-            found = await describe(connection, table)
-            await check_table(connection, table, found, (fills or {}).get(table.entity))
-            assert found is not None
-            described.append(found)
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        described = await _checked(connection, tables, slot, publication, fills or {})
         done, is_new = await _make_state(url, new_id)
         # The slot comes last: it reads with the publication as it was at each place of the WAL.
-        done += await _make_publication(connection, publication, described)
+        done += await _make_publication(connection, publication, described, narrow=narrow)
         made = await _make_slot(connection, slot)
         if made and not is_new and missed is not None:
             await missed()
@@ -113,44 +122,75 @@ async def _make_state(url: str, new_id: Callable[[], str]) -> tuple[list[str], b
     return (done, False) if made is None else ([*done, f"this installation is {made}"], True)
 
 
-async def _make_publication(connection: Connection, name: str, tables: Sequence[TableDescription]) -> list[str]:
-    wanted = {table.sql_name for table in tables}
-    listed = ", ".join(sorted(wanted))
+async def _checked(
+    connection: Connection, tables: Sequence[TableMap], slot: str, publication: str, fills: Fills
+) -> list[TableDescription]:
+    """The tables, once everything that can be refused has been looked at."""
+    await check_server(connection)
+    there = await _slot_there(connection, slot)
+    if not there and not await _row(connection, _FREE_SLOT):
+        raise _no_free_slot()
+    published = await _published(connection, publication)
+    described = [(table, await describe(connection, table)) for table in tables]
+    added = [found for _, found in described if found is not None and found.sql_name not in (published or ())]
+    await check_rights(connection, publication, added)
+    checked = []
+    for table, found in described:
+        await check_table(connection, table, found, fills.get(table.entity))
+        assert found is not None
+        checked.append(found)
+    return checked
+
+
+async def _published(connection: Connection, name: str) -> set[str] | None:
+    """The tables of the publication, as SQL; None where there is no publication of that name."""
     found = await _row(connection, _PUBLICATION, name)
     if found is None:
-        options = "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
-        for_tables = f"FOR TABLE {listed}" if wanted else ""
-        await connection.execute(f"CREATE PUBLICATION {quoted(name)} {for_tables} {options}".encode())
-        return [f"made the publication {name} of {listed or 'no table'}"]
+        return None
     everything, schemas_and_names = found
     if everything:
         raise SettingsError(
             f"the publication {name} is of all tables, and would show the sync its own",
             hint=f"DROP PUBLICATION {quoted(name)}; or name another one",
         )
-    present = {f"{quoted(schema)}.{quoted(table)}" for schema, table in schemas_and_names}
-    if present == wanted:
-        return []
-    if wanted:
-        await connection.execute(f"ALTER PUBLICATION {quoted(name)} SET TABLE {listed}".encode())
-    else:
-        await connection.execute(f"ALTER PUBLICATION {quoted(name)} DROP TABLE {', '.join(sorted(present))}".encode())
-    return [f"the publication {name} is now of {listed or 'no table'}"]
+    return {f"{quoted(schema)}.{quoted(table)}" for schema, table in schemas_and_names}
 
 
-async def _make_slot(connection: Connection, name: str) -> list[str]:
+async def _make_publication(
+    connection: Connection, name: str, tables: Sequence[TableDescription], *, narrow: bool
+) -> list[str]:
+    wanted = {table.sql_name for table in tables}
+    listed = ", ".join(sorted(wanted))
+    present = await _published(connection, name)
+    if present is None:
+        options = "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
+        for_tables = f"FOR TABLE {listed}" if wanted else ""
+        await connection.execute(f"CREATE PUBLICATION {quoted(name)} {for_tables} {options}".encode())
+        return [f"made the publication {name} of {listed or 'no table'}"]
+    done = []
+    # Not SET TABLE: that wants the ownership of tables, too, which are published already.
+    if added := sorted(wanted - present):
+        await connection.execute(f"ALTER PUBLICATION {quoted(name)} ADD TABLE {', '.join(added)}".encode())
+        done.append(f"added to the publication {name}: {', '.join(added)}")
+        done += [
+            f"changes that {table.name} saw before this are not on the log:"
+            f" run `bothways backfill {table.entity} --again`"
+            for table in tables
+            if table.sql_name in added
+        ]
+    if narrow and (dropped := sorted(present - wanted)):
+        await connection.execute(f"ALTER PUBLICATION {quoted(name)} DROP TABLE {', '.join(dropped)}".encode())
+        done += [f"{table} is no longer captured: the publication {name} is not of it any more" for table in dropped]
+    return done
+
+
+async def _slot_there(connection: Connection, name: str) -> bool:
+    """Whether the slot is there. Raises ``SettingsError`` for one that is not ours, or lost, and for a bad name."""
+    if not _SLOT_NAME.fullmatch(name):
+        raise SettingsError(f"{name!r} is no name for a slot", hint="letters a-z, digits and _ only, 63 at most")
     found = await _row(connection, _SLOT, name)
     if found is None:
-        try:
-            await connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
-        except psycopg.errors.ConfigurationLimitExceeded as error:
-            raise SettingsError(
-                "the server has no free replication slot",
-                hint="ALTER SYSTEM SET max_replication_slots = …; then restart the server",
-            ) from error
-        except psycopg.errors.InvalidName as error:
-            raise SettingsError(f"{name!r} is no name for a slot", hint="letters a-z, digits and _ only") from error
-        return [f"made the replication slot {name}"]
+        return False
     plugin, here, lost = found
     if plugin != "pgoutput" or not here:
         raise SettingsError(
@@ -162,7 +202,24 @@ async def _make_slot(connection: Connection, name: str) -> list[str]:
             f"the replication slot {name} is lost: the server has thrown away what it had not read",
             hint=f"SELECT pg_drop_replication_slot('{name}'); then run `bothways setup` and `bothways backfill`",
         )
-    return []
+    return True
+
+
+async def _make_slot(connection: Connection, name: str) -> list[str]:
+    if await _slot_there(connection, name):
+        return []
+    try:
+        await connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
+    except psycopg.errors.ConfigurationLimitExceeded as error:
+        raise _no_free_slot() from error
+    return [f"made the replication slot {name}"]
+
+
+def _no_free_slot() -> SettingsError:
+    return SettingsError(
+        "the server has no free replication slot",
+        hint="ALTER SYSTEM SET max_replication_slots = …; then restart the server",
+    )
 
 
 @asynccontextmanager
@@ -181,8 +238,8 @@ async def _connected(url: str) -> AsyncIterator[Connection]:
         raise SettingsError(f"the catalogue refuses: {message}", hint=error.diag.message_hint or "") from error
 
 
-async def _row(connection: Connection, statement: str, name: str) -> tuple[Any, ...] | None:
-    cursor = await connection.execute(statement.encode(), [name])
+async def _row(connection: Connection, statement: str, *values: str) -> tuple[Any, ...] | None:
+    cursor = await connection.execute(statement.encode(), values)
     found: tuple[Any, ...] | None = await cursor.fetchone()
     return found
 
@@ -197,4 +254,8 @@ FROM pg_publication p WHERE p.pubname = %s
 _SLOT = """
 SELECT plugin::text, database = current_database(), coalesce(wal_status = 'lost', false)
 FROM pg_replication_slots WHERE slot_name = %s
+"""
+
+_FREE_SLOT = """
+SELECT 1 WHERE (SELECT count(*) FROM pg_replication_slots) < current_setting('max_replication_slots')::int
 """
