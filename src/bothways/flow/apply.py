@@ -6,16 +6,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import structlog
+
 from bothways.flow.references import References
 from bothways.model.errors import NotUnique, RowRefused
 from bothways.model.link import Link
-from bothways.model.outcome import DeadLetter, Direction
+from bothways.model.outcome import Conflict, DeadLetter, Direction
 from bothways.model.record import Row
 from bothways.model.values import Value, Values
 from bothways.ports import Transaction
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import BadValue, Merge, refuse_inward, settle
 from bothways.sync.outward import Taken, needs_nothing
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,19 @@ class Source:
     cause: str
     """An event's id, an attempt's key."""
     payload: str = ""
+
+
+def _tell(conflict: Conflict) -> None:
+    """For whoever watches; the two values are the journal's matter."""
+    _log.info(
+        "conflict.found",
+        entity=conflict.record.entity,
+        key=conflict.record.key,
+        system=conflict.system,
+        column=conflict.column,
+        winner=conflict.winner,
+        found_in=conflict.found_in,
+    )
 
 
 def attempt_over(system: str, remote_id: str) -> str:
@@ -51,6 +68,7 @@ async def apply(
         await tx.journal.note(_bad_letter(link, bad, source))
     for conflict in taken.merge.conflicts:
         await tx.journal.note(conflict)
+        _tell(conflict)
     if taken.retire is not None:
         await tx.index.retire(link.system, link.record.entity, taken.retire)
     await tx.links.save(link)

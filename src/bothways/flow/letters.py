@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -18,6 +19,8 @@ from bothways.model.record import RecordId
 from bothways.ports import Clock, EventFeed, Log, Message, Transaction
 
 BATCH = 100
+REASON_LENGTH = 200
+"""So much of a reason goes into the log; all of it is in the letter."""
 CLASS = "io.bothways.DeadLetter"
 """What stands where Kafka Connect names a Java class: people's tools ask for the header."""
 
@@ -96,6 +99,8 @@ class DeadLetters:
             if found:
                 await self._log.append([self._message(each) for each in found])
                 await letters.set_published([each.id for each in found])
+        for each in found:
+            _tell(each)
         return len(found)
 
     async def replay(self) -> int:
@@ -159,6 +164,20 @@ class DeadLetters:
         encoded = [(f"__connect.errors.{name}", value.encode()) for name, value in headers.items()]
         encoded += [(f"bothways.{name}", value.encode()) for name, value in ours.items()]
         return Message(self._topic, letter.key.encode(), letter.payload.encode(), tuple(encoded))
+
+
+def _tell(kept: Kept) -> None:
+    letter = kept.letter
+    _log.warning(
+        "letter.new",
+        id=kept.id,
+        direction=letter.direction.value,
+        system=letter.system,
+        entity=letter.entity,
+        key=letter.key,
+        field=letter.field,
+        reason=textwrap.shorten(letter.reason, REASON_LENGTH, placeholder=" …"),
+    )
 
 
 async def _accept_again(transaction: Transaction, letter: DeadLetter) -> None:

@@ -177,13 +177,19 @@ async def _let_go(control: Control, done: asyncio.Future[None]) -> None:
 
 def _acquire(control: Control, replication: Replication, server: Server) -> Stream | None:
     """Start the stream, once nobody else reads the slot; None when told to stop instead."""
+    waited = False
     while not control.stopping.is_set():
         slot = replication.slot()
         if slot.active_pid is None:
             with contextlib.suppress(psycopg.errors.ObjectInUse):  # somebody was faster
                 stream = replication.start()
                 control.started(stream, slot.confirmed_lsn, server.status_seconds)
+                if waited:
+                    _logger.info("capture.took_over")
                 return stream
+        if not waited:
+            waited = True
+            _logger.info("capture.waits", reason="another process captures", server_process=slot.active_pid)
         control.state = f"another capture reads the slot (the server's process {slot.active_pid}): waiting for it"
         control.stopping.wait(LOOK_AGAIN_SECONDS)
     return None
