@@ -19,6 +19,8 @@ group = typer.Typer(help="Look at what could not be delivered.", no_args_is_help
 
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Numbers from the list.")]
 
+CLEARS = "`deadletters replay ID` tries again, `drop ID` forgets it"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -50,7 +52,10 @@ def list_letters(
         (kept.id, output.moment(kept.at), kept.letter.direction.value, kept.letter.system, _record(kept), _why(kept))
         for kept in letters
     ]
-    output.table(["id", "time", "way", "system", "record", "why"], rows, empty="There are no dead letters.")
+    columns = ["id", "time", "way", "system", "record", "why"]
+    output.table(columns, rows, empty="There are no dead letters.", whole=columns[:-1])
+    if letters:
+        typer.echo(CLEARS)
 
 
 @group.command("show")
@@ -72,6 +77,7 @@ def show_letter(
         output.as_json(_document(kept))
     else:
         output.pairs({**_document(kept), "time": output.moment(kept.at)})
+        typer.echo(CLEARS)
 
 
 @group.command("replay")
@@ -88,16 +94,51 @@ def replay(context: typer.Context, numbers: Ids, as_json: AsJson = False) -> Non
 
 
 @group.command("drop")
-def drop(context: typer.Context, numbers: Ids, as_json: AsJson = False) -> None:
+def drop(
+    context: typer.Context,
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Numbers from the list.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, with --all.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Forget them."""
+    if bool(numbers) == every:
+        raise typer.BadParameter("name their numbers, or --all", ctx=context)
+    if every:
+        _drop_all(context, yes, as_json)
+        return
+    asked = numbers or []
 
     async def work(settings: Settings) -> int:
         from bothways.wiring.parts import opened
 
         async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.drop(numbers)
+            return await people.letters.drop(asked)
 
-    _count(run(context, work), len(set(numbers)), "dropped", as_json)
+    _count(run(context, work), len(set(asked)), "dropped", as_json)
+
+
+def _drop_all(context: typer.Context, yes: bool, as_json: bool) -> None:
+    """Those that there are when it asks: what comes while somebody thinks about it stays."""
+
+    async def look(settings: Settings) -> tuple[int, int]:
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts, parts.people() as people:
+            return await people.letters.extent()
+
+    number, highest = run(context, look)
+    if number and not yes:
+        typer.confirm(f"This forgets all {number} dead letters. Go on?", abort=True, err=True)
+
+    async def work(settings: Settings) -> int:
+        from bothways.wiring.parts import opened
+
+        async with opened(settings) as parts, parts.people() as people:
+            return await people.letters.drop_until(highest)
+
+    found = run(context, work)
+    _count(found, found, "dropped", as_json)
 
 
 def _count(found: int, asked: int, what: str, as_json: bool) -> None:

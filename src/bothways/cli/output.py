@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import typer
@@ -23,20 +23,46 @@ def as_line(data: object) -> None:
     typer.echo(json.dumps(data, separators=(",", ":"), ensure_ascii=False, default=str))
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """A table, or what is said when there are no rows. Into a pipe it is as wide as it needs to be."""
+PADDING = 3
+"""Columns between two cells, at most."""
+LEAST = 16
+"""Columns that a cell which may be broken into lines has at least."""
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str, whole: Collection[str] | None = None
+) -> None:
+    """A table, or what is said when there are no rows. Nothing is cut off.
+
+    Into a pipe it is as wide as it needs to be. On a terminal cells are broken into lines, but for those of the
+    columns ``whole`` (the first unless given), which people copy: for them it may get wider than the terminal.
+    """
     if not rows:
         typer.echo(empty)
         return
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        shown.add_row(*(text(value) for value in row))
-    is_terminal = sys.stdout.isatty()
-    console = Console(highlight=False, markup=False, width=None if is_terminal else WIDE)
+    cells = [[text(value) for value in row] for row in rows]
+    needed = [
+        max(cell_len(line) for cell in column for line in cell.splitlines() or [""])
+        for column in zip(columns, *cells, strict=True)
+    ]
+    unbroken = columns[:1] if whole is None else whole
+    least = [width if name in unbroken else min(width, LEAST) for name, width in zip(columns, needed, strict=True)]
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        shown.add_column(name, overflow="fold", no_wrap=name in unbroken)
+    for row in cells:
+        shown.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    between = PADDING * len(columns)
+    if sys.stdout.isatty():
+        console.width = max(console.width, sum(least) + between)
+    else:
+        console.width = max(WIDE, sum(needed) + between)
     console.print(shown, crop=False)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Update, and_, bindparam, insert, select, update
 
 from bothways.model.link import Attempt
 from bothways.model.outcome import Conflict, DeadLetter
@@ -45,7 +45,17 @@ class StoredJournal:
         if isinstance(entry, Conflict):
             await self._session.execute(_NOTE_CONFLICT, self._conflict(entry))
         else:
-            await self._session.execute(_NOTE_LETTER, self._letter(entry))
+            await self._note_letter(self._letter(entry))
+
+    async def _note_letter(self, values: Mapping[str, object]) -> None:
+        """Keep it, in the place of what was kept for the same cause: a try that fails again says nothing new.
+
+        The lock keeps apart two that note the same for the first time.
+        """
+        name = "\n".join(("letter", *(str(values[each]) for each in _SAME)))
+        await self._session.execute(self._upserts.lock, {"p_name": name})
+        if (await self._session.execute(_renewed(values))).rowcount == 0:
+            await self._session.execute(_NOTE_LETTER, values)
 
     def _conflict(self, entry: Conflict) -> dict[str, object]:
         return {
@@ -80,6 +90,18 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
 
 
+def _renewed(values: Mapping[str, object]) -> Update:
+    """It stays published unless more than the time is new, and somebody's wish to have it tried again stays."""
+    same = and_(*(letters.c[name].is_not_distinct_from(values[name]) for name in _SAME))
+    told = and_(*(letters.c[name] == values[name] for name in _NEW))
+    renewed = {name: values[name] for name in ("at", *_NEW)}
+    return update(letters).where(same).values(**renewed, published=letters.c.published & told)
+
+
+_SAME = ("direction", "system", "entity", "key", "field", "reason")
+"""What makes two letters the same one."""
+_NEW = ("hint", "payload", "change")
+"""What a later one brings with it, besides its time."""
 _ATTEMPT = select(attempts.c.document).where(attempts.c.key == bindparam("p_key"))
 _NOTE_CONFLICT = insert(conflicts).inline()
 _NOTE_LETTER = insert(letters).inline()

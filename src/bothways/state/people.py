@@ -78,7 +78,7 @@ class Letters:
     async def list(
         self, *, entity: str | None = None, system: str | None = None, before: int | None = None, limit: int = 100
     ) -> Sequence[KeptLetter]:
-        """The newest first; ``before`` goes on from an id."""
+        """The newest first; ``before`` goes on from an id. What was noted again keeps its place."""
         query = select(letters).order_by(letters.c.id.desc()).limit(limit)
         query = query if entity is None else query.where(letters.c.entity == entity)
         query = query if system is None else query.where(letters.c.system == system)
@@ -95,6 +95,17 @@ class Letters:
     async def drop(self, ids: Sequence[int]) -> int:
         """Forget these; returns how many there were."""
         return (await self._session.execute(delete(letters).where(letters.c.id.in_(ids)))).rowcount
+
+    async def extent(self) -> tuple[int, int]:
+        """How many there are, and the highest id (0 for none)."""
+        highest = func.coalesce(func.max(letters.c.id), 0)
+        query = select(func.count().label("number"), highest.label("highest"))
+        found = (await self._session.execute(query)).mappings().one()
+        return found["number"], found["highest"]
+
+    async def drop_until(self, letter_id: int) -> int:
+        """Forget all up to this id; returns how many there were."""
+        return (await self._session.execute(delete(letters).where(letters.c.id <= letter_id))).rowcount
 
     async def mark_for_replay(self, ids: Sequence[int]) -> int:
         """Have these tried again by delivery; returns how many there were."""
@@ -142,7 +153,7 @@ class Conflicts:
         query = select(conflicts).where(conflicts.c.id == conflict_id)
         row = (await self._session.execute(query)).mappings().one_or_none()
         if row is None:
-            raise NoSuchRecord(f"there is no conflict {conflict_id}")
+            raise NoSuchRecord(f"there is no conflict {conflict_id}", hint="`bothways conflicts list` shows them")
         return _conflict(row)
 
     async def drop(self, ids: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""What the state needs of a database: transactions, and the two statements that each database spells its own way."""
+"""What the state needs of a database: transactions, and the statements that each database spells its own way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from sqlalchemy.sql.dml import Insert
 
 
 class Upserts(Protocol):
-    """Inserts that meet a row with the same primary key. Values are given when the statement is executed."""
+    """Inserts that meet a row with the same primary key, and a lock. Values are given when they are executed."""
+
+    @property
+    def lock(self) -> Executable:
+        """Wait for the lock of the name ``p_name``, and hold it until the transaction ends."""
+        ...
 
     def insert_new(self, table: Table) -> Insert:
         """Insert, or do nothing where there is such a row: ``rowcount`` tells (1 or 0).

@@ -116,6 +116,7 @@ dead_letter = Table(
     Column("replay", Boolean, nullable=False, server_default=false()),
 )
 Index("dead_letter_at", dead_letter.c.at)
+Index("dead_letter_key", dead_letter.c.key, postgresql_using="hash")  # a key may be longer than a tree takes
 Index("dead_letter_unpublished", dead_letter.c.id, postgresql_where=dead_letter.c.published.is_(False))
 Index("dead_letter_replay", dead_letter.c.id, postgresql_where=dead_letter.c.replay)
 

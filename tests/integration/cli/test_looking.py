@@ -1,4 +1,4 @@
-"""`status`, `deadletters`, `tail`: how things stand."""
+"""`status`, `deadletters`, `conflicts`, `tail`: how things stand."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ LETTER = """
 INSERT INTO bothways.dead_letter (at, direction, system, entity, key, field, reason, hint, payload, change)
 VALUES (1700000000, 'out', 'stripe', 'customer', '{"id":7}', 'email', 'Invalid email address', 'put it right', '{}', '')
 RETURNING id
+"""
+CONFLICT = """
+INSERT INTO bothways.conflict (at, entity, key, system, "column", row_value, remote_value, winner, found_in)
+VALUES (1700000000, 'customer', '{"id":7}', 'stripe', 'name', '"Ada"', '["Eve"]', 'database', 'event')
 """
 
 
@@ -63,6 +67,31 @@ def test_dead_letters_can_be_replayed_and_dropped(ready: Program, letter: str) -
     assert ready("deadletters", "drop", letter, "999999").code == exits.MISSING
     assert ready("deadletters", "list").out == "There are no dead letters.\n"
     assert ready("deadletters", "show", letter).code == exits.MISSING
+
+
+def test_all_dead_letters_can_be_dropped(ready: Program, letter: str) -> None:
+    """After a question, unless --yes; numbers and --all together, and neither, mean nothing."""
+    assert "`deadletters replay ID` tries again, `drop ID` forgets it" in ready("deadletters", "list").out
+    assert ready("deadletters", "drop", letter, "--all").code == exits.USAGE
+    assert ready("deadletters", "drop").code == exits.USAGE
+    asked = ready("deadletters", "drop", "--all", stdin="n\n")
+    assert (asked.code, "all 1 dead letters" in asked.err) == (exits.FAILED, True)
+    assert len(ready("deadletters", "list", "--json").json()) == 1
+    assert ready("deadletters", "drop", "--all", "--yes").out == "1 dropped.\n"
+    assert ready("deadletters", "drop", "--all", "--json").json() == {"asked": 0, "found": 0}
+
+
+def test_conflicts_can_be_looked_at(ready: Program) -> None:
+    """Which record and column, what either side had, and who won."""
+    assert ready("conflicts", "list").out == "There are no conflicts.\n"
+    with psycopg.connect(ready.database, autocommit=True) as connection:
+        connection.execute(CONFLICT)
+    assert 'customer {"id":7} name' in ready("conflicts", "list").out
+    (found,) = ready("conflicts", "list", "--json").json()
+    assert (found["row_value"], found["remote_value"], found["winner"]) == ("Ada", ["Eve"], "database")
+    assert ready("conflicts", "show", str(found["id"]), "--json").json() == found
+    assert '["Eve"]' in ready("conflicts", "show", str(found["id"])).out
+    assert ready("conflicts", "show", "999999").code == exits.MISSING
 
 
 def append(program: Program, *messages: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import psycopg
@@ -13,6 +14,7 @@ from bothways.model.outcome import Conflict, DeadLetter, Direction, Parked
 from bothways.model.record import RecordId
 from bothways.state.cleanup import DAY, Cleanup
 from bothways.state.people import PairCount
+from tests.suites.catalogue import ended, still_waits
 from tests.suites.catalogue_state import ADA, ATTEMPT, GRACE
 
 LETTER = DeadLetter(
@@ -50,6 +52,44 @@ async def test_dead_letters_are_listed_and_shown(catalogue: PostgresCatalogue) -
         assert await letters.get(kept[0].id) == kept[0]
         with pytest.raises(NoSuchRecord):
             await letters.get(4711)
+
+
+async def test_a_dead_letter_that_is_noted_again_is_kept_once(prepared: str) -> None:
+    """In the place of the first, with the newest time; on its topic again only if more than the time is new."""
+    clock = [1.0]
+    catalogue = PostgresCatalogue(prepared, [], now=lambda: clock[0])
+    fieldless = replace(LETTER, field=None)
+    await keep(catalogue, LETTER, fieldless)
+    async with catalogue.transaction() as tx:
+        ids = [each.id for each in await tx.people.letters.list()]
+        await tx.people.letters.set_published(ids)
+        await tx.people.letters.mark_for_replay(ids[:1])
+    clock[0] = 2.0
+    later = replace(LETTER, payload="{}", change="changes 0 8", hint="look again")
+    await keep(catalogue, later, fieldless)
+    async with catalogue.transaction() as tx:
+        kept = await tx.people.letters.list()
+        assert [(each.id, each.at, each.letter) for each in kept] == [(ids[0], 2.0, fieldless), (ids[1], 2.0, later)]
+        assert [each.id for each in await tx.people.letters.unpublished(9)] == [ids[1]]
+        assert [each.replay for each in kept] == [True, False]
+    others = [replace(LETTER, reason="Too long"), replace(LETTER, key="8"), replace(LETTER, direction=Direction.IN)]
+    await keep(catalogue, *others)
+    async with catalogue.transaction() as tx:
+        assert await tx.people.letters.extent() == (5, max(each.id for each in await tx.people.letters.list()))
+        assert await tx.people.letters.drop_until(max(ids)) == 2
+        assert [each.letter for each in await tx.people.letters.list()] == others[::-1]
+    await catalogue.close()
+
+
+async def test_two_that_note_the_same_at_once_keep_it_once(catalogue: PostgresCatalogue) -> None:
+    """The second waits for the first."""
+    async with catalogue.transaction() as tx:
+        await tx.journal.note(LETTER)
+        second = asyncio.create_task(keep(catalogue, LETTER))
+        assert await still_waits(second)
+    await ended(second)
+    async with catalogue.transaction() as tx:
+        assert await tx.people.letters.extent() == (1, (await tx.people.letters.list())[0].id)
 
 
 async def test_dead_letters_are_dropped_and_replayed(catalogue: PostgresCatalogue) -> None:
@@ -137,7 +177,7 @@ async def test_what_is_too_old_is_taken_out(prepared: str, sql: psycopg.Connecti
                 await tx.journal.see("stripe", f"evt_{day}_{number}")
             await tx.journal.record_attempt(replace(ATTEMPT, key=f"k{day}", at=clock[0]))
             await tx.journal.note(CONFLICT if day % 2 else replace(CONFLICT, winner="review"))
-            await tx.journal.note(LETTER)
+            await tx.journal.note(replace(LETTER, key=str(day)))
     sql.execute("UPDATE bothways.dead_letter SET published = true WHERE id % 2 = 0")
     sql.execute("INSERT INTO bothways.request SELECT d::text, '', '', '', d * 86400 FROM generate_series(0, 39) d")
     cleanup = Cleanup(catalogue.store, now=lambda: clock[0], batch=7)

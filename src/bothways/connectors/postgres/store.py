@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import ColumnElement, Double, Table, cast, extract, func
+from sqlalchemy import ColumnElement, Double, Executable, Table, Text, bindparam, cast, extract, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.dml import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -39,7 +39,11 @@ class Limits:
 
 
 class PostgresUpserts:
-    """``state.store.Upserts``."""
+    """``state.store.Upserts``. Two names with the same hash share a lock, which only makes one of them wait."""
+
+    def __init__(self) -> None:
+        name = func.hashtextextended(bindparam("p_name", type_=Text), 0)
+        self.lock: Executable = select(func.pg_advisory_xact_lock(name))
 
     @cache  # noqa: B019 - one instance per process, and the tables are few
     def insert_new(self, table: Table) -> Insert:
