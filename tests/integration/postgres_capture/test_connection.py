@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.eventlog.sqlite import SqliteLog
@@ -183,3 +184,25 @@ async def test_by_way_of_libpq(source: PostgresSource, log: tuple[SqliteLog, str
     assert len(messages) == len(set(positions(messages))) == 3002
     assert fold(messages) == await source.rows()
     assert capture.metrics.reconnects >= 1
+
+
+async def test_a_second_capture_says_that_it_waits(source: PostgresSource, log: tuple[SqliteLog, str]) -> None:
+    """Once when it finds the slot taken, however long it waits, and once when it has it."""
+    first, second = (source.capture([items(source, log[1])], log[0]) for _ in range(2))
+    first_running = asyncio.create_task(first.run())
+    try:
+        await eventually(lambda: first.ready() is None)
+        with capture_logs() as lines:
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(second.run())
+                await eventually(lambda: "another capture" in (second.ready() or ""))
+                first_running.cancel()
+                await eventually(lambda: second.ready() is None)
+                waiting.cancel()
+    finally:
+        first_running.cancel()
+        await asyncio.gather(first_running, return_exceptions=True)
+    assert [each["event"] for each in lines if each["event"].startswith("capture.")] == [
+        "capture.waits",
+        "capture.took_over",
+    ]
