@@ -117,6 +117,8 @@ def _key(header: bytes | None) -> str | None:
     if header is None:
         return None
     columns = orjson.loads(header)
+    if not isinstance(columns, dict):
+        raise TypeError("a key is an object")
     if columns.keys() == {"schema", "payload"}:
         columns = columns["payload"]
     return key_text(columns)
