@@ -22,7 +22,7 @@ from tests.servers.sandbox import SandboxProcess
 from tests.servers.shared import die_with_parent, free_ports
 
 BOTHWAYS = Path(sys.executable).parent / "bothways"
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 90.0
 Json = dict[str, Any]
 R = TypeVar("R")
 
