@@ -175,7 +175,7 @@ def test_roles_may_run_in_processes_of_their_own(sync: Sync) -> None:
     sync.until(sync.ready, "ready")
     assert set(sync.http.get("/readyz").json()["roles"]) == {"deliver", "dead letters", "cleanup", "http"}
     receiving = sync.up("--only", "receive,serve")
-    serving = {"poll stripe", "http"}
+    serving = {"poll stripe", "webhooks of stripe", "records", "http"}
     sync.until(lambda: sync.ready() and set(sync.http.get("/readyz").json()["roles"]) == serving, "ready to serve")
     others.append(sync.up("--only", "capture"))
     assert sync.http.post("/v1/records/customer", json={"name": "Ada"}).status_code == 201
