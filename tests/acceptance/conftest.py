@@ -12,6 +12,13 @@ from tests.acceptance.standing import standing
 from tests.servers.sandbox import SandboxProcess
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share an installation run in one of pytest-xdist's workers (with ``--dist loadgroup``)."""
+    for item in items:
+        if {"shop", "_without_faults"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture
 def sqlite_installation(tmp_path: Path, database: str, stripe_process: SandboxProcess) -> Iterator[Installation]:
     """On the embedded log."""

@@ -176,7 +176,7 @@ class Installation:
 
     def until(self, true: Callable[[], R | None], what: str, seconds: float = PATIENCE_SECONDS) -> R:
         """Wait for something to be so; its value."""
-        deadline = time.monotonic() + seconds
+        deadline, pause = time.monotonic() + seconds, 0.01
         while not (found := true()):
             for name, process in self.processes.items():
                 assert process.poll() is None, f"{name} ended: {self.said(name)}"
@@ -184,7 +184,8 @@ class Installation:
                 said = "\n".join(f"--- {name}\n{self.said(name)}" for name in self.processes)
                 status = self.run("status").stdout
                 raise AssertionError(f"not so after {seconds:g} s: {what}\n{said}\n{status}")
-            time.sleep(0.02)
+            time.sleep(pause)
+            pause = min(0.2, pause * 1.3)
         return found
 
     def said(self, name: str) -> str:
