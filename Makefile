@@ -41,7 +41,7 @@ fixtures: .cache/kafka/.fetched ## fetch the servers that the tests start
 	@touch $@
 
 test: install fixtures ## every test but the long ones; real PostgreSQL, Kafka and sandbox Stripe
-	$(BIN)/pytest -n $(WORKERS) -m "not soak"
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not soak"
 
 soak: install fixtures ## the long forms: more kills, more seeds (SEEDS=20000)
 	BOTHWAYS_SOAK_SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) -m soak

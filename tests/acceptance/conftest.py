@@ -12,10 +12,15 @@ from tests.acceptance.standing import standing
 from tests.servers.sandbox import SandboxProcess
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share an installation run in one of pytest-xdist's workers (with ``--dist loadgroup``)."""
+    """Tests that share an installation run in one of pytest-xdist's workers (with ``--dist loadgroup``).
+
+    Those whose installation lies in a folder of their own share none.
+    """
     for item in items:
-        if {"shop", "_without_faults"} & {*getattr(item, "fixturenames", ())}:
+        fixtures = {*getattr(item, "fixturenames", ())}
+        if "shop" in fixtures and "tmp_path" not in fixtures:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
