@@ -76,7 +76,7 @@ def row_encoder(shape: Shape) -> EncodeRow:
     scope["lengths"] = _LENGTHS
     scope |= {f"convert_c{n}": column.fragment.convert for n, column in enumerate(shape.columns)}
     # Names of columns get into the source as literals only, by repr().
-    exec(compile(source, "<row encoder>", "exec"), scope)  # noqa: S102
+    exec(compile(source, "<row encoder>", "exec"), scope)  # noqa: S102 - see the line above
     encode: EncodeRow = scope["encode"]  # type: ignore[assignment]  # exec has no types
     return encode
 
