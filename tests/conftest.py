@@ -1,10 +1,25 @@
-"""Fixtures that all tests share: the servers, each started when the first test asks for it."""
+"""What all tests share: logging put back as it was, and the servers, each started when the first test asks for it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 import pytest
+import structlog
 
 # A suite's asserts say what they compared, as those of test modules do.
 pytest.register_assert_rewrite("tests.suites")
 
 pytest_plugins = ["tests.servers.kafka", "tests.servers.postgres", "tests.servers.sandbox"]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Logging is global: what a test or a command sets up ends with the test, in whatever order tests run."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)

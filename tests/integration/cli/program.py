@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from bothways.cli.main import main
 from tests.servers.shared import die_with_parent
@@ -85,7 +82,7 @@ class Program:
     def __call__(self, *arguments: str, stdin: str = "") -> Ended:
         """Run a command to its end, in this process: most of a short command's time is its start."""
         out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, logging_as_it_was():
+        with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             patch.setattr(sys, "stdin", io.StringIO(stdin))
             for name, value in self.environment().items():
@@ -125,16 +122,3 @@ class Program:
     def environment(self) -> dict[str, str]:
         """What it is started with; output is not held back."""
         return {**os.environ, "DATABASE_URL": self.database, "PYTHONUNBUFFERED": "1"}
-
-
-@contextlib.contextmanager
-def logging_as_it_was() -> Iterator[None]:
-    """Logging is global: put back what a command has set up."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
-        root.handlers[:] = handlers
-        root.setLevel(level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -15,17 +14,6 @@ from hypothesis import strategies as st
 from bothways.insight.log import HIDDEN, MIN_SECRET, configure
 
 SECRET = "verysecretvalue"
-
-
-@pytest.fixture(autouse=True)
-def _put_back() -> Iterator[None]:
-    """Logging is global: as it was, after each test."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
