@@ -13,48 +13,57 @@ SHELL := /bin/bash
 BIN := .venv/bin
 TYPED := src tests bench
 
-.PHONY: help install check format test soak bench demo lock fixtures clean
+.PHONY: help install tools check format test soak bench demo lock fixtures clean
 
 help: ## what can be done here
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 install: .venv/.installed ## make .venv with the locked versions and bothways in it
 
-.venv/.installed: requirements/lock.txt pyproject.toml scripts/install
-	@scripts/install "$(PYTHON)"
+.venv/.installed: requirements/run.txt pyproject.toml scripts/install
+	@scripts/install "$(PYTHON)" requirements/run.txt
 	@touch $@
 
-check: install ## format, lint, types, layers
+tools: .venv/.tools ## the same with what tests, checks and benchmarks need
+
+.venv/.tools: requirements/dev.txt pyproject.toml scripts/install
+	@scripts/install "$(PYTHON)" requirements/dev.txt
+	@touch .venv/.installed $@
+
+check: tools ## format, lint, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/lint-imports
 
-format: install ## put the code into its form
+format: tools ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 fixtures: .cache/kafka/.fetched ## fetch the servers that the tests start
 
-.cache/kafka/.fetched: scripts/fixtures tests/servers/kafka.py .venv/.installed
+.cache/kafka/.fetched: scripts/fixtures tests/servers/kafka.py .venv/.tools
 	@scripts/fixtures
 	@touch $@
 
-test: install fixtures ## every test but the long ones; real PostgreSQL, Kafka and sandbox Stripe
+test: tools fixtures ## every test but the long ones; real PostgreSQL, Kafka and sandbox Stripe
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not soak"
 
-soak: install fixtures ## the long forms: more kills, more seeds (SEEDS=20000)
+soak: tools fixtures ## the long forms: more kills, more seeds (SEEDS=20000)
 	BOTHWAYS_SOAK_SEEDS=$(SEEDS) $(BIN)/pytest -n $(WORKERS) -m soak
 
-bench: install fixtures ## measure, side by side with what it is compared to
+bench: tools fixtures ## measure, side by side with what it is compared to
 	$(BIN)/python -m bench
 
 demo: install ## the first two minutes: both ways, a conflict, a crash
 	$(BIN)/bothways demo
 
-lock: ## write requirements/lock.txt anew (needs uv)
-	uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header \
-	  --no-annotate --python-version 3.11 --universal -o requirements/lock.txt
+LOCK := uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --no-annotate \
+  --python-version 3.11 --universal
+
+lock: ## write requirements/*.txt anew (needs uv)
+	$(LOCK) --extra kafka --extra embedded --group build -o requirements/run.txt
+	$(LOCK) --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 
 clean: ## take away what make made
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
