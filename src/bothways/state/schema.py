@@ -1,14 +1,8 @@
-"""Making the state's tables, and bringing older ones up to date: numbered steps, each in a transaction of its own.
-
-Step 1 makes the tables as they are in ``tables`` today. A later step changes what an older step 1 has made, and must
-find it in order where a newer one did: ``ADD COLUMN IF NOT EXISTS``.
-"""
+"""Making the state's tables, and bringing older ones up to date: each migration in a transaction of its own."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,56 +10,40 @@ from sqlalchemy.schema import CreateSchema
 
 from bothways.model.errors import SettingsError
 from bothways.state.documents import dump, load
+from bothways.state.revisions import Revision, Revisions, reached
 from bothways.state.store import Store
-from bothways.state.tables import SCHEMA, checkpoint, metadata, step
+from bothways.state.tables import SCHEMA, checkpoint
 
 _INSTALLATION = "installation"
+_LOCK = "migrations"
+"""The lock under which one program at a time changes the schema."""
+_SHIPPED = Revisions()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One change of the schema. ``run`` works in the step's transaction."""
+async def upgrade(store: Store, revisions: Revisions = _SHIPPED) -> list[str]:
+    """Bring the schema to what this program knows; returns what was done, for people.
 
-    number: int
-    name: str
-    run: Callable[[AsyncConnection], Awaitable[None]]
-
-
-async def _first_tables(connection: AsyncConnection) -> None:
-    await connection.run_sync(metadata.create_all)
-
-
-STEPS: Sequence[Step] = (Step(1, "the first tables", _first_tables),)
-
-
-async def take_steps(store: Store, steps: Sequence[Step] = STEPS) -> list[str]:
-    """Take the steps that this database has not taken; returns what was done, for people.
-
-    Raises ``SettingsError`` where a newer bothways has been here. Two at once are kept apart by the caller.
+    May run in any number of programs at once: each migration is taken by one of them, the others wait for its end.
+    Killed at any point, it goes on at the next call. Raises ``SettingsError`` where a newer bothways has been here, and
+    ``Busy`` where others keep a table locked; what was done by then stays.
     """
-    done = []
-    async with store.session() as connection:
-        if not await connection.run_sync(_has_schema):
-            await connection.execute(CreateSchema(SCHEMA))
-            done.append(f"made the schema {SCHEMA}")
-        await connection.run_sync(lambda sync: step.create(sync, checkfirst=True))
-    for each in steps:
+    done: list[str] = []
+    while True:
         async with store.session() as connection:
-            taken = await _taken(connection)
-            _refuse_newer(taken, steps)
-            if each.number not in taken:
-                await each.run(connection)
-                row = {"number": each.number, "name": each.name, "at": time.time()}
-                await connection.execute(insert(step), row)
-                done.append(f"state, step {each.number}: {each.name}")
-    return done
+            await connection.execute(store.upserts.lock, {"p_name": _LOCK})
+            waiting = await _missing(connection, revisions)
+            if not waiting:
+                return done
+            if not await connection.run_sync(_has_schema):
+                await connection.execute(CreateSchema(SCHEMA))
+                done.append(f"made the schema {SCHEMA}")
+            await connection.run_sync(revisions.take, waiting[0])
+        done.append(f"state, migration {waiting[0].number}: {waiting[0].name}")
 
 
-async def require_current(connection: AsyncConnection, steps: Sequence[Step] = STEPS) -> None:
-    """Raise ``SettingsError`` unless every step was taken, and none that this program does not know."""
-    taken = await _taken(connection) if await connection.run_sync(_has_steps) else set()
-    _refuse_newer(taken, steps)
-    if {each.number for each in steps} - taken:
+async def require_current(connection: AsyncConnection, revisions: Revisions = _SHIPPED) -> None:
+    """Raise ``SettingsError`` unless the schema is the one that this program knows."""
+    if await _missing(connection, revisions):
         raise SettingsError(
             "the sync's tables in the catalogue are missing or older than this program", hint="run `bothways setup`"
         )
@@ -91,21 +69,19 @@ async def installation(connection: AsyncConnection) -> str:
     return value
 
 
-async def _taken(connection: AsyncConnection) -> set[int]:
-    return set((await connection.execute(select(step.c.number))).scalars())
-
-
-def _refuse_newer(taken: set[int], steps: Sequence[Step]) -> None:
-    if taken - {each.number for each in steps}:
+async def _missing(connection: AsyncConnection, revisions: Revisions) -> list[Revision]:
+    """The migrations that were not taken yet."""
+    at = await connection.run_sync(reached)
+    try:
+        return revisions.after(at)
+    except KeyError:
+        latest = revisions.all()[-1].number
         raise SettingsError(
-            "the sync's tables in the catalogue were made by a newer bothways",
-            hint="run that version; an older one would not understand them",
-        )
+            f"the sync's tables in the catalogue were made by a newer bothways: they are at migration {at},"
+            f" this one knows {latest}",
+            hint="run the newer version; to go back to this one, restore the catalogue as it was before the upgrade",
+        ) from None
 
 
 def _has_schema(connection: Connection) -> bool:
     return inspect(connection).has_schema(SCHEMA)
-
-
-def _has_steps(connection: Connection) -> bool:
-    return inspect(connection).has_table(step.name, schema=SCHEMA)

@@ -1,6 +1,7 @@
 """The state's tables, in a schema of their own. Times are unix seconds; documents are JSON as text.
 
 JSON stands in text columns because databases that understand it also change it: number formats, the order of keys.
+These are the tables as the program uses them; what makes them, and changes them, stands in ``migrations``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ step = Table(
     Column("name", Text, nullable=False),
     Column("at", Double, nullable=False),
 )
-"""Which steps of the schema this database has taken."""
+"""What programs from before there were migrations look at. A second row makes them refuse what they do not know."""
 
 link = Table(
     "link",

@@ -10,16 +10,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bothways.connectors.postgres import checks
 from bothways.connectors.postgres.catalogue import PostgresCatalogue
 from bothways.connectors.postgres.setup import inspect, setup, teardown
-from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import Identity
 from bothways.model.errors import Busy, Forbidden, SettingsError
-from bothways.state.schema import STEPS, Step, require_current, take_steps
+from bothways.state.revisions import Revisions
 from bothways.sync.mapping import TableMap
 from tests.integration.postgres_catalogue.conftest import CUSTOMERS, INVOICES, TABLES, run
 from tests.servers import postgres
@@ -51,7 +48,8 @@ def nothing_was_made(sql: psycopg.Connection) -> bool:
 async def test_setup_says_what_it_made_and_can_be_repeated(tables: str, slot: str, sql: psycopg.Connection) -> None:
     """The second time everything is in place, and the installation is the same."""
     done = await setup(tables, BOTH, slot=slot, publication=slot, new_id=lambda: "the id")
-    assert [each.split()[0] for each in done] == ["made", "state,", "this", "made", "made"]
+    migrations = ["state,"] * len(Revisions().all())
+    assert [each.split()[0] for each in done] == ["made", *migrations, "this", "made", "made"]
     assert await setup(tables, BOTH, slot=slot, publication=slot) == ["everything was in place"]
     catalogue = PostgresCatalogue(tables, BOTH)
     await catalogue.open()
@@ -89,7 +87,7 @@ async def test_a_table_more_or_less_is_said(tables: str, slot: str, sql: psycopg
 async def test_two_setups_at_once(tables: str, slot: str) -> None:
     """One waits for the other: everything is made once."""
     both = await asyncio.gather(*(setup(tables, BOTH, slot=slot, publication=slot) for _ in range(2)))
-    assert sorted(len(done) for done in both) == [1, 5]
+    assert sorted(len(done) for done in both) == [1, 4 + len(Revisions().all())]
 
 
 async def test_teardown_takes_everything_away(tables: str, slot: str, sql: psycopg.Connection) -> None:
@@ -270,33 +268,6 @@ async def test_what_is_there_under_our_names(
         await setup(tables, BOTH, slot=slot, publication="everything")
     sql.execute("DROP PUBLICATION everything")
     assert nothing_was_made(sql)
-
-
-async def test_steps_are_taken_once_and_whole(database: str) -> None:
-    """A step that fails leaves the earlier ones taken and nothing of its own; the next run goes on there."""
-    store = PostgresStore(database, Limits(connections=1))
-    fails = True
-
-    async def add_column(connection: AsyncConnection) -> None:
-        await connection.execute(text("ALTER TABLE bothways.seen ADD COLUMN IF NOT EXISTS more int"))
-        if fails:
-            raise KeyError
-
-    steps = [*STEPS, Step(2, "one column more", add_column)]
-    with pytest.raises(KeyError):
-        await take_steps(store, steps)
-    async with store.session() as connection:
-        await require_current(connection, STEPS)
-        with pytest.raises(SettingsError, match="older"):
-            await require_current(connection, steps)
-        columns = "SELECT 1 FROM information_schema.columns WHERE table_name = 'seen' AND column_name = 'more'"
-        assert (await connection.execute(text(columns))).first() is None
-    fails = False
-    assert await take_steps(store, steps) == ["state, step 2: one column more"]
-    assert await take_steps(store, steps) == []
-    with pytest.raises(SettingsError, match="newer"):
-        await take_steps(store, STEPS)
-    await store.close()
 
 
 async def test_a_partitioned_table_is_one_table(database: str, slot: str, sql: psycopg.Connection) -> None:

@@ -17,7 +17,7 @@ from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
 from bothways.connectors.postgres.values import SESSION
 from bothways.model.errors import Busy, SettingsError
-from bothways.state.schema import make_installation, take_steps
+from bothways.state.schema import make_installation, upgrade
 from bothways.state.tables import SCHEMA
 from bothways.sync.mapping import TableMap
 
@@ -25,6 +25,8 @@ Connection = psycopg.AsyncConnection[Any]
 
 _LOCK = 5_279_410_386_217
 """Any number: the advisory lock under which one ``setup`` at a time works on a database."""
+_PATIENT = Limits(connections=1, lock=30.0, statement=0.0, idle=600.0)
+"""A migration of many rows takes its time; 0: no end."""
 _SLOT_NAME = re.compile("[a-z0-9_]{1,63}")
 
 Fills = Mapping[str, Collection[str]]
@@ -112,9 +114,9 @@ async def teardown(url: str, *, slot: str, publication: str) -> list[str]:
 
 async def _make_state(url: str, new_id: Callable[[], str]) -> tuple[list[str], bool]:
     """What was done, and whether the installation is new."""
-    store = PostgresStore(url, Limits(connections=1))
+    store = PostgresStore(url, _PATIENT)
     try:
-        done = await take_steps(store)
+        done = await upgrade(store)
         async with store.session() as connection:
             made = await make_installation(connection, new_id)
     finally:

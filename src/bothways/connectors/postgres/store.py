@@ -32,6 +32,7 @@ class Limits:
     row_lock: float | None = None
     """The same for a row of the user's that is read to be written; None: as long. Whoever waits has a connection."""
     statement: float = 30.0
+    """0: as long as it takes."""
     idle: float = 60.0
     """How long a transaction may stand still: its process hangs, or is gone without the server knowing."""
     wait: float = 30.0

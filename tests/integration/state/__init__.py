@@ -1,0 +1,1 @@
+"""The state on a real database: its schema, and how that is brought up."""
