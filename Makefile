@@ -40,9 +40,9 @@ format: tools ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-fixtures: .cache/kafka/.fetched ## fetch the servers that the tests start
+fixtures: .cache/.fetched ## fetch the servers that the tests start
 
-.cache/kafka/.fetched: scripts/fixtures tests/servers/kafka.py .venv/.tools
+.cache/.fetched: scripts/fixtures tests/servers/kafka.py tests/servers/postgres.py .venv/.tools
 	@scripts/fixtures
 	@touch $@
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -24,7 +23,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # ConfigResou
     ConfigResource,
 )
 
-from tests.servers.shared import REPOSITORY, die_with_parent, free_ports, locked, shared_server
+from tests.servers import maven
+from tests.servers.shared import REPOSITORY, die_with_parent, free_ports, shared_server
 
 VERSION = "4.1.0"
 LOG4J = "2.24.3"
@@ -38,24 +38,10 @@ LOGIN = {
 }
 """What a client needs at the second address, that of ``kafka_guarded``."""
 
-POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>bothways.tests</groupId>
-  <artifactId>kafka</artifactId>
-  <version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>{LOG4J}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
-
-MAVEN = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"]
+DEPENDENCIES = [
+    f"org.apache.kafka:kafka_2.13:{VERSION}",
+    f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J}",
+]
 
 LOGGING = """\
 <Configuration status="ERROR">
@@ -117,24 +103,7 @@ def running(folder: Path) -> Iterator[str]:
 
 def fetched() -> Path:
     """The folder with Kafka's jars, fetched once into ``.cache/kafka`` of the repository."""
-    cache = REPOSITORY / ".cache" / "kafka"
-    libraries = cache / VERSION
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("a") as lock, locked(lock):
-        if not libraries.exists():
-            _fetch(cache, libraries)
-    return libraries
-
-
-def _fetch(cache: Path, libraries: Path) -> None:
-    if not shutil.which("mvn"):
-        raise RuntimeError("Kafka is fetched with Maven, and mvn is not there: `make install` installs it")
-    with tempfile.TemporaryDirectory(dir=cache) as work:
-        (Path(work) / "pom.xml").write_text(POM)
-        done = subprocess.run(MAVEN, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"Maven could not fetch Kafka {VERSION}:\n{done.stdout[-3000:]}")
-        (Path(work) / "libs").rename(libraries)
+    return maven.fetched(REPOSITORY / ".cache" / "kafka" / VERSION, DEPENDENCIES)
 
 
 def _properties(folder: Path, broker: int, guarded: int, controller: int) -> dict[str, str]:

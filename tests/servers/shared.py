@@ -1,6 +1,8 @@
 """A server that starts once per pytest run, whoever needs it first, and that outlives nobody who uses it.
 
-A run is one folder. Its processes (pytest-xdist's workers) share what stands in it::
+A server is named by the module that starts it, ``tests.servers.kafka``; one of several of its kind by module and
+variant, ``tests.servers.postgres:14``. A run is one folder. Its processes (pytest-xdist's workers) share what stands in
+it, where NAME is ``kafka`` or ``postgres:14``::
 
     NAME.start    locked while somebody looks whether the server is there, or starts it
     NAME.users    locked (shared) by everybody who uses the server; the kernel lets go for whoever dies
@@ -38,8 +40,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class ServerModule(Protocol):
     """A module of this package that can start its server."""
 
-    def running(self, folder: Path) -> AbstractContextManager[str]:
-        """The server, its data in the folder; gives its address when it answers."""
+    def running(self, folder: Path, /, *variant: str) -> AbstractContextManager[str]:
+        """The server, its data in the folder; gives its address when it answers. ``variant``: where it was named."""
         ...
 
 
@@ -151,12 +153,13 @@ def _keep(module_name: str, folder: Path) -> None:
     """The keeper: start, say so, wait until nobody uses the server, stop."""
     name = module_name.rpartition(".")[2]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    module = cast(ServerModule, importlib.import_module(module_name))
+    module_path, *variant = module_name.split(":")
+    module = cast(ServerModule, importlib.import_module(module_path))
     data = folder / f"{name}-data"
     data.mkdir(exist_ok=True)
     with (folder / f"{name}.alive").open("a") as alive, (folder / f"{name}.users").open("a") as users:
         fcntl.flock(alive, fcntl.LOCK_EX)
-        with module.running(data) as address:
+        with module.running(data, *variant) as address:
             announcement = folder / f"{name}.json"
             announcement.with_suffix(".new").write_text(json.dumps({"pid": os.getpid(), "address": address}))
             announcement.with_suffix(".new").rename(announcement)

@@ -1,0 +1,1 @@
+"""What holds on each version of PostgreSQL."""
