@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -99,20 +99,13 @@ async def describe(connection: psycopg.AsyncConnection[Any], table: TableMap) ->
     """The table as it is now; None where there is none of that name (or it is a view, or in no visible schema)."""
     schema, _, name = table.table.rpartition(".")
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_TABLE, {"schema": schema or None, "name": name})
+        await cursor.execute(_DESCRIPTION, {"schema": schema or None, "name": name})
         found = await cursor.fetchone()
-        if found is None:
-            return None
-        await cursor.execute(_COLUMNS, {"oid": found["oid"]})
-        columns = await cursor.fetchall()
-        await cursor.execute(_CONSTRAINTS, {"oid": found["oid"]})
-        constraints = await cursor.fetchall()
-    return _description(table.entity, found, columns, constraints)
+    return None if found is None else _description(table.entity, found)
 
 
-def _description(
-    entity: str, table: dict[str, Any], columns: Sequence[dict[str, Any]], constraints: Sequence[dict[str, Any]]
-) -> TableDescription:
+def _description(entity: str, table: dict[str, Any]) -> TableDescription:
+    columns, constraints = table["columns"], table["constraints"]
     named = {each["number"]: each["name"] for each in columns}
     key = tuple(named[number] for number in table["key"] or ())
     identity = Identity(table["identity"])
@@ -166,11 +159,11 @@ WHERE c.relname = %(name)s AND c.relkind IN ('r', 'p')
 
 _COLUMNS = """
 WITH RECURSIVE base AS (
-  SELECT a.attnum, t.oid, t.typtype, t.typbasetype, t.typcategory, t.typelem, a.atttypmod AS typmod, t.typtypmod
-  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = %(oid)s AND a.attnum > 0
+  SELECT a.attnum, y.oid, y.typtype, y.typbasetype, y.typcategory, y.typelem, a.atttypmod AS typmod, y.typtypmod
+  FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = t.oid AND a.attnum > 0
   UNION ALL
-  SELECT b.attnum, t.oid, t.typtype, t.typbasetype, t.typcategory, t.typelem, b.typtypmod, t.typtypmod
-  FROM base b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd'
+  SELECT b.attnum, y.oid, y.typtype, y.typbasetype, y.typcategory, y.typelem, b.typtypmod, y.typtypmod
+  FROM base b JOIN pg_type y ON y.oid = b.typbasetype WHERE b.typtype = 'd'
 )
 SELECT a.attnum::int AS number, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name,
        format_type(a.atttypid, -1) AS cast_name, b.oid::bigint AS base, b.typcategory::text AS category,
@@ -178,11 +171,19 @@ SELECT a.attnum::int AS number, a.attname::text AS name, format_type(a.atttypid,
        a.attnotnull AS not_null, a.atthasdef AS has_default, a.attidentity::text AS identity,
        a.attgenerated::text AS generated, b.typmod
 FROM pg_attribute a JOIN base b ON b.attnum = a.attnum AND b.typtype <> 'd'
-WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum
 """
 
 _CONSTRAINTS = """
 SELECT conname::text AS name, conkey::int[] AS columns, condeferred AS deferred
-FROM pg_constraint WHERE conrelid = %(oid)s
+FROM pg_constraint WHERE conrelid = t.oid
 """
+
+_DESCRIPTION = f"""
+SELECT t.*,
+       (SELECT coalesce(json_agg(a), '[]') FROM ({_COLUMNS}) a) AS columns,
+       (SELECT coalesce(json_agg(a), '[]') FROM ({_CONSTRAINTS}) a) AS constraints
+FROM ({_TABLE}) t
+"""  # noqa: S608 - every part of it stands above
+# One statement, so one moment: a table may be altered or dropped between two.
