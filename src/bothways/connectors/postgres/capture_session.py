@@ -76,6 +76,14 @@ class Waiting(Protocol):
         ...
 
 
+class Source(Protocol):
+    """What can be waited for."""
+
+    def fileno(self) -> int:
+        """Its descriptor, which has input when something comes."""
+        ...
+
+
 class Sink:
     """The appender, and how far it is."""
 
@@ -155,9 +163,9 @@ class Control:
         self.stopping.set()
         self._wake.send(b"!")
 
-    def wait(self, stream: Stream, seconds: float) -> None:
-        """Until the stream has something, or ``stop``."""
-        wait(stream.fileno(), seconds, self._woken.fileno())
+    def wait(self, source: Source, seconds: float) -> None:
+        """Until the stream (or connection) has something, or ``stop``."""
+        wait(source.fileno(), seconds, self._woken.fileno())
 
     def close(self) -> None:
         """The role has ended."""

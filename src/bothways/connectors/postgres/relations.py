@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from bothways.connectors.postgres.tables import TableDescription, describe
 from bothways.connectors.postgres.values import ValueType
 from bothways.model.errors import MappingBroken, SourceLost
 from bothways.sync.mapping import TableMap
+
+UNCOVERED = "run `bothways setup`, which adds it, then `bothways backfill`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +43,29 @@ class Relations:
     async def open(self) -> None:
         """Find the mapped tables. Raises ``MappingBroken`` for one that is gone or not published, ``SourceLost``."""
         async with await self._connect() as connection:
-            cursor = await connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [self._publication])
-            if await cursor.fetchone() is None:
-                raise SourceLost(
-                    f"the publication {self._publication} does not exist: the server does not know what to send",
-                    hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
-                )
-            cursor = await connection.execute(_PUBLISHED, [self._publication])
-            published = set(await cursor.fetchall())
+            covered = await self._covered(connection)
             for table in self._maps:
                 described = await _described(connection, table)
-                if (described.schema, described.name) not in published:
-                    raise MappingBroken(
-                        f"the table {described.sql_name} is not in the publication {self._publication}:"
-                        " its changes would not be seen",
-                        hint="run `bothways setup`, which adds it, then `bothways backfill`",
-                    )
+                if (described.schema, described.name) not in covered:
+                    raise MappingBroken(self._uncovered(described), hint=UNCOVERED)
                 self._found[described.schema, described.name] = table
+
+    async def _covered(self, connection: psycopg.AsyncConnection[Any]) -> Collection[tuple[str, str]]:
+        """Schema and name of each table whose changes come. Raises ``SourceLost`` where none can."""
+        cursor = await connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [self._publication])
+        if await cursor.fetchone() is None:
+            raise SourceLost(
+                f"the publication {self._publication} does not exist: the server does not know what to send",
+                hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
+            )
+        cursor = await connection.execute(_PUBLISHED, [self._publication])
+        return set(await cursor.fetchall())
+
+    def _uncovered(self, table: TableDescription) -> str:
+        """What is wrong with a table that is not covered."""
+        return (
+            f"the table {table.sql_name} is not in the publication {self._publication}: its changes would not be seen"
+        )
 
     async def wal_end(self) -> int:
         """Up to where the server's WAL is safe on disk."""

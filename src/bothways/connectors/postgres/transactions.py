@@ -62,6 +62,7 @@ class Transactions:
         self._read_bytes = 0
         self._began_at_byte = 0
         self._index = 0
+        self._lsn = -1
         self._total = 0
         self._now_ms = self._sent_us = 0
         self._insert_end = self._update_end = ""
@@ -176,7 +177,9 @@ class Transactions:
         self._transaction = OpenTransaction.of(begun, self._source)
         self._serial += 1
         self._marker = []
-        self._index = self._total = 0
+        self._total = 0
+        if begun.commit_lsn != self._lsn:  # transactions that share a position count on
+            self._lsn, self._index = begun.commit_lsn, 0
         self._began_at_byte = self._read_bytes
 
     def _commit(self, body: bytes) -> None:
