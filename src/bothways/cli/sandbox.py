@@ -38,7 +38,8 @@ def stripe(
 ) -> None:
     """A Stripe that keeps what it is told until Ctrl-C: customers, products, events, signed webhooks.
 
-    Takes any key that begins with sk_test_. Needs no settings.
+    Takes any key that begins with sk_test_. Needs no settings. The page at /dashboard/ shows and edits what it
+    holds, and switches its faults on and off.
     """
     from bothways.config.units import parse_listen
 
@@ -72,4 +73,5 @@ async def _serve(host: str, port: int, settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings=settings, host=host, port=port or None) as served:
         typer.echo(f"Stripe's sandbox listens on {served.url}; keys: anything that begins with sk_test_")
+        typer.echo(f"Its page, for a browser on this machine: {served.url}/dashboard/")
         await stop.wait()

@@ -33,6 +33,7 @@ def to_try(folder: Path, stage: Stage, database: Database) -> Mapping[str, Seque
             curl,
             f"{curl}/{ada(stage)['stripe_customer_id']} -d 'name=Augusta Ada King'",
             f"{curl} -d 'name=Edsger Dijkstra' -d email=edsger@example.com",
+            f"{stage.stripe.url}/dashboard/",
         ],
         "Look on": [
             f"{ours} tail",

@@ -48,7 +48,6 @@ async def test_keys_come_as_bearer_or_as_user(stripe_sandbox: Running) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/v1"),
         ("GET", "/v1/nothing"),
         ("GET", "/v1/customers/"),

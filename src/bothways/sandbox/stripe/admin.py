@@ -12,32 +12,29 @@ POST   roll_secret          ``{"endpoint", "keep_seconds"}``: the new secret; bo
 POST   quiet                ``{"timeout"}``: waits until no delivery is under way
 GET    requests             ``?after=N``: the last requests, oldest first
 GET    objects/OBJECT       every living one, oldest first
+GET    …                    what the page shows, see ``dashboard/looking.py``
 =========================== ==========================================================================================
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from itertools import islice
-from typing import TypeAlias
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from bothways.sandbox.stripe.bodies import Body, Handler, kind_of, number, number_or_none, text, whole
+from bothways.sandbox.stripe.dashboard import looking
 from bothways.sandbox.stripe.errors import ApiError
 from bothways.sandbox.stripe.faults import Rule
-from bothways.sandbox.stripe.more_objects import DESCRIPTIONS
 from bothways.sandbox.stripe.params import decode
 from bothways.sandbox.stripe.sandbox import Sandbox
 from bothways.sandbox.stripe.words import Request, Response
 
 PREFIX = "/_sandbox/"
 MOST_REQUESTS = 5_000
-
-Body: TypeAlias = Mapping[str, object]
-Handler: TypeAlias = Callable[[Sandbox, str, Body], Awaitable[object]]
 
 _RULE = TypeAdapter(Rule)
 
@@ -54,6 +51,8 @@ async def answer(sandbox: Sandbox, request: Request) -> Response:
         return _json(error.status, error.document())
     except ValueError as error:
         return _json(400, ApiError(400, str(error)).document())
+    if request.method != "GET":
+        sandbox.changes.note()
     return _json(200, answered)
 
 
@@ -101,13 +100,13 @@ async def _reset(sandbox: Sandbox, _: str, __: Body) -> object:
 
 
 async def _clock(sandbox: Sandbox, _: str, body: Body) -> object:
-    return {"now": sandbox.clock.advance(_number(body, "advance"))}
+    return {"now": sandbox.clock.advance(number(body, "advance"))}
 
 
 async def _limits(sandbox: Sandbox, _: str, body: Body) -> object:
-    concurrency = _number_or_none(body, "concurrency")
+    concurrency = number_or_none(body, "concurrency")
     sandbox.limits.set(
-        _number_or_none(body, "rate"), _number_or_none(body, "burst"), None if concurrency is None else int(concurrency)
+        number_or_none(body, "rate"), number_or_none(body, "burst"), None if concurrency is None else int(concurrency)
     )
     return {"limits": {name: getattr(sandbox.limits, name) for name in ("rate", "burst", "concurrency")}}
 
@@ -134,32 +133,30 @@ async def _end_faults(sandbox: Sandbox, rest: str, _: Body) -> object:
 
 
 async def _forget_keys(sandbox: Sandbox, _: str, body: Body) -> object:
-    return {"forgotten": sandbox.keys.forget(_text(body, "key") if "key" in body else None)}
+    return {"forgotten": sandbox.keys.forget(text(body, "key") if "key" in body else None)}
 
 
 async def _edit(sandbox: Sandbox, _: str, body: Body) -> object:
-    kind = _text(body, "object")
-    if kind not in DESCRIPTIONS:
-        raise ValueError(f"no such object: {kind[:50]}; there are {', '.join(DESCRIPTIONS)}")
+    kind = kind_of(text(body, "object")).object
     params = body.get("params", {})
     if not isinstance(params, dict):
         raise ValueError("params must be an object")
     if "id" not in body:
         return sandbox.create(kind, **params)
     if body.get("delete") is True:
-        return sandbox.delete(kind, _text(body, "id"))
-    return sandbox.edit(kind, _text(body, "id"), **params)
+        return sandbox.delete(kind, text(body, "id"))
+    return sandbox.edit(kind, text(body, "id"), **params)
 
 
 async def _roll_secret(sandbox: Sandbox, _: str, body: Body) -> object:
-    endpoint = _text(body, "endpoint")
+    endpoint = text(body, "endpoint")
     if endpoint not in sandbox.state.secrets:
         raise ValueError("no such webhook endpoint")
-    return {"secret": sandbox.deliveries.roll_secret(endpoint, _number_or_none(body, "keep_seconds") or 0.0)}
+    return {"secret": sandbox.deliveries.roll_secret(endpoint, number_or_none(body, "keep_seconds") or 0.0)}
 
 
 async def _quiet(sandbox: Sandbox, _: str, body: Body) -> object:
-    timeout = _number_or_none(body, "timeout")
+    timeout = number_or_none(body, "timeout")
     try:
         async with asyncio.timeout(10 if timeout is None else timeout):
             await sandbox.deliveries.quiet()
@@ -169,14 +166,12 @@ async def _quiet(sandbox: Sandbox, _: str, body: Body) -> object:
 
 
 async def _requests(sandbox: Sandbox, _: str, body: Body) -> object:
-    after = int(str(body.get("after", 0)))
+    after = whole(body, "after", 0, 2**53)
     return {"requests": list(islice((each for each in sandbox.requests if each.number > after), MOST_REQUESTS))}
 
 
 async def _objects(sandbox: Sandbox, rest: str, _: Body) -> object:
-    if rest not in DESCRIPTIONS:
-        raise ValueError(f"no such object: {rest[:50]}; there are {', '.join(DESCRIPTIONS)}")
-    return {"data": sandbox.state.all(rest)}
+    return {"data": sandbox.state.all(kind_of(rest).object)}
 
 
 _HANDLERS: dict[tuple[str, str], Handler] = {
@@ -193,22 +188,5 @@ _HANDLERS: dict[tuple[str, str], Handler] = {
     ("POST", "quiet"): _quiet,
     ("GET", "requests"): _requests,
     ("GET", "objects"): _objects,
+    **looking.HANDLERS,
 }
-
-
-def _number(body: Body, name: str) -> float:
-    value = body.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name} must be a number")
-    return float(value)
-
-
-def _number_or_none(body: Body, name: str) -> float | None:
-    return None if body.get(name) is None else _number(body, name)
-
-
-def _text(body: Body, name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text")
-    return value

@@ -10,7 +10,7 @@ from bothways.sandbox.stripe.errors import ApiError, no_such, wrong_type
 from bothways.sandbox.stripe.filters import Created, EventType, Filter, Keep, strings
 from bothways.sandbox.stripe.listing import list_document, list_page
 from bothways.sandbox.stripe.settings import Settings
-from bothways.sandbox.stripe.shelf import Shelf
+from bothways.sandbox.stripe.shelf import Page, Shelf
 from bothways.sandbox.stripe.words import Cause, Document, Raw, RawParams
 
 PRUNE_EVERY = 1_000
@@ -99,6 +99,10 @@ class Events:
             raise ApiError(400, "You may only specify one of these parameters: type, types.", param="type")
         self._forget(sum(1 for _ in takewhile(lambda event: not self._kept(event), self._shelf.oldest())))
         return list_document(list_page(self._shelf, params, FILTERS, noun="event"), "/v1/events")
+
+    def newest(self, limit: int, keep: Keep) -> Page:
+        """The events that are to be kept, the newest first."""
+        return self._shelf.page(limit, after=None, before=None, keep=lambda event: self._kept(event) and keep(event))
 
     def _kept(self, event: Document) -> bool:
         created = event["created"]

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from bothways.sandbox.stripe.api import Api, Exchange
+from bothways.sandbox.stripe.changes import Changes
 from bothways.sandbox.stripe.clock import MovableClock
 from bothways.sandbox.stripe.faults import Fault, Faults
 from bothways.sandbox.stripe.idempotency import Keys
@@ -43,6 +44,7 @@ class Sandbox:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
+        self.changes = Changes()
         self._begin()
 
     def _begin(self) -> None:
@@ -53,7 +55,7 @@ class Sandbox:
         self.limits = Limits(settings.rate, settings.burst, settings.concurrency, time.monotonic)
         self.keys = Keys(settings.key_memory_seconds, self.clock.now)
         self.state = State(settings, self.clock.now, chances, self._notify)
-        self.deliveries = Deliveries(settings, self.clock.now, self.state, self.faults)
+        self.deliveries = Deliveries(settings, self.clock.now, self.state, self.faults, self.changes.note)
         self.requests: deque[Logged] = deque(maxlen=settings.request_log_size)
         self.counts: Counter[tuple[str, str, int]] = Counter()
         self._answered = 0
@@ -63,6 +65,7 @@ class Sandbox:
         """An empty account, no faults, nothing under way, the clock at real time."""
         await self.deliveries.close()
         self._begin()
+        self.changes.note()
 
     async def close(self) -> None:
         """Give up deliveries under way."""
@@ -94,6 +97,7 @@ class Sandbox:
         return self.deliveries.counts
 
     def _notify(self, notice: Notice) -> None:
+        self.changes.note()
         if notice.endpoints:
             self.deliveries.start(notice)
 
@@ -115,6 +119,7 @@ class Sandbox:
                 exchange.id,
             )
         )
+        self.changes.note()
 
 
 def _pattern(path: str) -> str:

@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import orjson
@@ -16,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bothways.sandbox.stripe import admin
+from bothways.sandbox.stripe.dashboard import files, guard
 from bothways.sandbox.stripe.errors import ApiError
 from bothways.sandbox.stripe.sandbox import Sandbox
 from bothways.sandbox.stripe.settings import Settings
@@ -69,14 +69,22 @@ async def _respond(sandbox: Sandbox, scope: Message, receive: Receive) -> Respon
     try:
         body = await _read(receive, sandbox.settings.body_limit_bytes)
     except _TooLarge:
-        return _error(413, "The request's body is too large.")
+        return _refusal(ApiError(413, "The request's body is too large."))
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     request = Request(scope["method"], scope["path"], scope["query_string"], headers, body)
-    if not request.path.startswith(admin.PREFIX):
-        return await sandbox.answer(request)
-    if _from_here(scope):
-        return await admin.answer(sandbox, request)
-    return _error(403, "Only this machine may do this.")
+    by_hand = request.path.startswith(admin.PREFIX)
+    try:
+        if not by_hand and not files.serves(request.path):
+            if request.method != "GET":  # a form of a stranger's page can carry a key in its address
+                guard.check_page(request)
+            return await sandbox.answer(request)
+        guard.check_caller(request, (scope.get("client") or (None,))[0])
+        if not by_hand:
+            return files.answer(request)
+        guard.check_page(request)
+    except ApiError as error:
+        return _refusal(error)
+    return await admin.answer(sandbox, request)
 
 
 async def serve(host: str, port: int, *, settings: Settings | None = None, sandbox: Sandbox | None = None) -> None:
@@ -204,9 +212,10 @@ async def _until_disconnected(receive: Receive) -> None:
         pass
 
 
-def _error(status: int, message: str) -> Response:
-    document = orjson.dumps(ApiError(status, message).document())
-    return Response(status, document, (("Content-Type", "application/json"),))
+def _refusal(error: ApiError) -> Response:
+    return Response(
+        error.status, orjson.dumps(error.document()), (("Content-Type", "application/json"), *error.headers)
+    )
 
 
 async def _send(send: Send, response: Response) -> None:
@@ -224,8 +233,3 @@ async def _send(send: Send, response: Response) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": True})
         return
     await send({"type": "http.response.body", "body": response.body})
-
-
-def _from_here(scope: Message) -> bool:
-    client = scope.get("client")
-    return client is not None and ip_address(client[0]).is_loopback

@@ -40,3 +40,5 @@ class Settings:
     """Deliveries under way at once, per endpoint."""
     request_log_size: int = 20_000
     """How many of the last requests ``/_sandbox/requests`` can show."""
+    delivery_log_size: int = 1_000
+    """How many of the last deliveries the page can show."""

@@ -12,6 +12,7 @@ from bothways.sandbox.stripe.difference import replaced
 from bothways.sandbox.stripe.errors import ApiError, missing_parameter, no_such, unknown_parameters
 from bothways.sandbox.stripe.events import Events
 from bothways.sandbox.stripe.fields import Context, Field, Place
+from bothways.sandbox.stripe.filters import Keep
 from bothways.sandbox.stripe.ids import Ids
 from bothways.sandbox.stripe.listing import Expansion, limit_of, list_document, list_page
 from bothways.sandbox.stripe.more_objects import DESCRIPTIONS
@@ -61,6 +62,10 @@ class State:
     def all(self, object: str) -> list[Document]:
         """Every living object of that kind, oldest first."""
         return list(self._shelves[object].oldest())
+
+    def newest(self, object: str, limit: int, keep: Keep) -> Page:
+        """The living objects of that kind that are to be kept, the newest first."""
+        return self._shelves[object].page(limit, after=None, before=None, keep=keep)
 
     def find(self, object: str, id: str) -> Document | None:
         """The living object."""

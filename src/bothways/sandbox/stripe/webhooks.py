@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,6 +32,30 @@ class _OldSecret:
 
 
 @dataclass(slots=True)
+class Delivery:
+    """One event on its way to one endpoint, and how far it is."""
+
+    number: int
+    """1 for the first."""
+    event: str
+    type: str
+    endpoint: str
+    url: str
+    began_at: float
+    """On the sandbox's clock."""
+    tries: int = 0
+    taken: int = 0
+    """How often it was answered 2xx: twice, where it is doubled."""
+    status: int | None = None
+    """The last answer's; None where there was none."""
+    reason: str | None = None
+    """Why there was no answer at the last try."""
+    fault: Fault | None = None
+    over: bool = False
+    """Delivered or given up: nothing more is tried."""
+
+
+@dataclass(slots=True)
 class DeliveryCounts:
     """What became of deliveries so far."""
 
@@ -43,17 +68,28 @@ class DeliveryCounts:
 class Deliveries:
     """All deliveries of one sandbox. Made and used on one event loop."""
 
-    def __init__(self, settings: Settings, now: Callable[[], float], state: State, faults: Faults) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        now: Callable[[], float],
+        state: State,
+        faults: Faults,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._now = now
         self._state = state
         self._faults = faults
+        self._changed = changed
         self._poster = Poster(settings.webhook_timeout_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._places: dict[str, asyncio.Semaphore] = {}
         self._held: dict[str, list[asyncio.Event]] = {}
         self._old_secrets: dict[str, _OldSecret] = {}
         self.counts = DeliveryCounts()
+        self.log: deque[Delivery] = deque(maxlen=settings.delivery_log_size)
+        """The last deliveries, oldest first."""
+        self._begun = 0
 
     @property
     def pending(self) -> int:
@@ -92,13 +128,31 @@ class Deliveries:
             return
         payload = _payload(event, endpoint)
         rule = self._faults.of_delivery(str(event["type"]), str(endpoint["url"]), payload)
-        taken = False
-        for _ in range(await self._suffer(rule, endpoint_id)):
-            if await self._deliver(endpoint_id, payload):
-                taken = True
-                self._release_held(endpoint_id)
-        if taken:
-            self._state.events.delivered(str(event["id"]))
+        delivery = self._begin(event, endpoint, rule)
+        try:
+            for _ in range(await self._suffer(rule, endpoint_id)):
+                if await self._deliver(delivery, payload):
+                    self._release_held(endpoint_id)
+        finally:
+            delivery.over = True
+            self._changed()
+        if delivery.taken:
+            self._state.events.delivered(delivery.event)
+
+    def _begin(self, event: Document, endpoint: Document, rule: Rule | None) -> Delivery:
+        self._begun += 1
+        delivery = Delivery(
+            self._begun,
+            str(event["id"]),
+            str(event["type"]),
+            str(endpoint["id"]),
+            str(endpoint["url"]),
+            self._now(),
+            fault=rule.fault if rule else None,
+        )
+        self.log.append(delivery)
+        self._changed()
+        return delivery
 
     async def _suffer(self, rule: Rule | None, endpoint_id: str) -> int:
         """Let the fault happen; returns how often the event is to be delivered."""
@@ -132,36 +186,41 @@ class Deliveries:
         for overtaken in self._held.pop(endpoint_id, []):
             overtaken.set()
 
-    async def _deliver(self, endpoint_id: str, payload: bytes) -> bool:
+    async def _deliver(self, delivery: Delivery, payload: bytes) -> bool:
         """Try until it is taken, the tries are used up, or the endpoint is gone or disabled."""
         wait = self._settings.webhook_backoff_seconds
         for last in range(self._settings.webhook_tries, 0, -1):
-            endpoint = self._state.find("webhook_endpoint", endpoint_id)
+            endpoint = self._state.find("webhook_endpoint", delivery.endpoint)
             if endpoint is None or endpoint["status"] != "enabled":
                 break
-            if await self._try(endpoint_id, str(endpoint["url"]), payload):
+            if await self._try(delivery, str(endpoint["url"]), payload):
                 self.counts.delivered += 1
+                delivery.taken += 1
                 return True
             self.counts.failed_tries += 1
+            self._changed()
             if last > 1:
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, self._settings.webhook_backoff_limit_seconds)
         self.counts.given_up += 1
         return False
 
-    async def _try(self, endpoint_id: str, url: str, payload: bytes) -> bool:
+    async def _try(self, delivery: Delivery, url: str, payload: bytes) -> bool:
         """One request. Anything but 2xx is a failure, redirects too."""
-        places = self._places.setdefault(endpoint_id, asyncio.Semaphore(self._settings.webhook_concurrency))
+        places = self._places.setdefault(delivery.endpoint, asyncio.Semaphore(self._settings.webhook_concurrency))
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (bothways sandbox)",
         }
         async with places:
-            headers["Stripe-Signature"] = sign(payload, self._secrets(endpoint_id), int(self._now()))
+            headers["Stripe-Signature"] = sign(payload, self._secrets(delivery.endpoint), int(self._now()))
+            delivery.tries += 1
             try:
-                return 200 <= await self._poster.post(url, payload, headers) < 300
-            except NotAnswered:
+                delivery.status, delivery.reason = await self._poster.post(url, payload, headers), None
+            except NotAnswered as error:
+                delivery.status, delivery.reason = None, str(error) or "no answer in time"
                 return False
+            return 200 <= delivery.status < 300
 
     def _secrets(self, endpoint_id: str) -> list[str]:
         current = self._state.secrets.get(endpoint_id)
