@@ -73,32 +73,57 @@ def kafka_guarded(kafka_servers: str) -> str:
     return next(each.partition("://")[2] for each in listeners.split(",") if each.startswith("GUARDED"))
 
 
+class Broker:
+    """A broker with its data in the folder; what is killed is started again with the same data and address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._libraries = fetched()
+        self._folder = folder
+        ports = free_ports(3)
+        self.servers = f"127.0.0.1:{ports[0]}"
+        self._properties = folder / "server.properties"
+        lines = _properties(folder, *ports)
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        (folder / "log4j2.xml").write_text(LOGGING)
+        _format(self._libraries, self._properties)
+
+    def start(self, *, wait: bool = True) -> None:
+        """Returns once it answers."""
+        with (self._folder / "broker.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_java(self._libraries, self._folder), "kafka.Kafka", str(self._properties)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        if wait:
+            _wait_until_it_answers(self._process, self.servers, self._folder / "broker.log")
+
+    def pause(self) -> None:
+        """It stands still: connections stay, and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After ``pause``."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Gone at once: connections are refused. Its data stay in the folder."""
+        self._process.kill()
+        self._process.wait()
+
+
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[str]:
     """A broker with its data in the folder; gives ``host:port`` once it answers, stops it at the end."""
-    libraries = fetched()
-    broker, guarded, controller = free_ports(3)
-    properties = folder / "server.properties"
-    lines = _properties(folder, broker, guarded, controller)
-    properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-    (folder / "log4j2.xml").write_text(LOGGING)
-    with (folder / "broker.log").open("ab") as log:
-        _format(libraries, properties)
-        process = subprocess.Popen(
-            [*_java(libraries, folder), "kafka.Kafka", str(properties)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-        try:
-            servers = f"127.0.0.1:{broker}"
-            _wait_until_it_answers(process, servers, folder / "broker.log")
-            yield servers
-        finally:
-            process.kill()  # its data goes with the folder; a clean shutdown would take seconds
-            process.wait()
+    broker = Broker(folder)
+    try:
+        broker.start()
+        yield broker.servers
+    finally:
+        broker.kill()  # its data goes with the folder; a clean shutdown would take seconds
 
 
 def fetched() -> Path:

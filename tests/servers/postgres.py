@@ -100,11 +100,9 @@ def running(folder: Path, version: str = NEWEST) -> Iterator[str]:
 
     Its log is kept in the folder; its data lie where another user than root can reach them.
     """
-    programs = binaries(version)
-    with data_folder() as data:
-        run_as_user([programs / "initdb", "-D", data / "data", *INITDB], cwd=data)
-        with started(folder, data / "data", programs) as address:
-            yield address
+    with prepared(folder, version) as server:
+        server.start()
+        yield server.address
 
 
 @contextlib.contextmanager
@@ -119,29 +117,62 @@ def data_folder() -> Iterator[Path]:
         shutil.rmtree(data)
 
 
+class Server:
+    """A server on data that are there; what is stopped is started again at the same address. It logs to the folder."""
+
+    def __init__(self, folder: Path, data: Path, programs: Path) -> None:
+        self._folder, self._data, self._programs = folder, data, programs
+        self._port = free_ports(1)[0]
+        self.address = f"postgresql://postgres@127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        """Returns once it answers."""
+        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._data, "-p", str(self._port), *options],
+                stdout=log,
+                stderr=log,
+                user=_user(),
+                group=_user(),
+                extra_groups=None if _user() is None else [],
+                preexec_fn=die_with_parent,
+                cwd=self._data.parent,
+            )
+        if wait:
+            _wait(self._process, self.address)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT is "fast": connections are ended, all is written. SIGQUIT is "immediate": the next start recovers."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=30)
+            self._process = None
+
+
 @contextlib.contextmanager
 def started(folder: Path, data: Path, programs: Path) -> Iterator[str]:
     """A server on data that are there; gives its address once it answers. Its log goes to the folder."""
-    port = free_ports(1)[0]
-    address = f"postgresql://postgres@127.0.0.1:{port}"
-    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    with (folder / "postgres.log").open("ab") as log:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-p", str(port), *options],
-            stdout=log,
-            stderr=log,
-            user=_user(),
-            group=_user(),
-            extra_groups=None if _user() is None else [],
-            preexec_fn=die_with_parent,
-            cwd=data.parent,
-        )
+    server = Server(folder, data, programs)
+    try:
+        server.start()
+        yield server.address
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def prepared(folder: Path, version: str = NEWEST) -> Iterator[Server]:
+    """A server with new data, not started; it is stopped at the end, if it runs."""
+    programs = binaries(version)
+    with data_folder() as data:
+        run_as_user([programs / "initdb", "-D", data / "data", *INITDB], cwd=data)
+        server = Server(folder, data / "data", programs)
         try:
-            _wait(server, address)
-            yield address
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # "fast": ends connections, then stops
-            server.wait(timeout=30)
+            server.stop()
 
 
 def run_as_user(command: Sequence[str | Path], cwd: Path) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from bothways.api.documents import render
+from bothways.insight.seldom import Seldom
 from bothways.model.errors import (
     BothwaysError,
     NoSuchRecord,
@@ -84,7 +85,7 @@ def unexpected() -> Problem:
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
     app.add_exception_handler(Problem, _problem)
-    app.add_exception_handler(BothwaysError, _ours)
+    app.add_exception_handler(BothwaysError, _Ours())
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
@@ -94,12 +95,21 @@ async def _problem(_: Request, error: Exception) -> Response:
     return error.response()
 
 
-async def _ours(request: Request, error: Exception) -> Response:
-    assert isinstance(error, BothwaysError)
-    problem = of(error)
-    if problem.status >= 500:
-        _log.warning("http.unavailable", path=request.url.path, error=str(error))
-    return problem.response()
+class _Ours:
+    """Our errors; those that are the service's fault are logged, though not for each of a thousand requests."""
+
+    def __init__(self) -> None:
+        self._seldom = Seldom()
+
+    async def __call__(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, BothwaysError)
+        problem = of(error)
+        if problem.status >= 500:
+            route = getattr(request.scope.get("route"), "path", "")
+            kept_back = self._seldom.passes((route, type(error)))
+            if kept_back is not None:
+                _log.warning("http.unavailable", path=request.url.path, error=str(error), not_told=kept_back)
+        return problem.response()
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ import pytest
 
 from bothways.eventlog.kafka import KafkaLog
 from bothways.eventlog.kafka.sparing import Sparing
+from bothways.insight.seldom import Seldom
 from bothways.model.errors import Unavailable
 
 
@@ -28,7 +29,7 @@ async def test_a_broker_that_is_away_is_told_once(caplog: pytest.LogCaptureFixtu
 def test_the_same_comes_again_after_a_minute() -> None:
     """Another broker or another kind of line is heard at once, the same kind when its time is over."""
     now = [0.0]
-    sparing = Sparing(60.0, lambda: now[0])
+    sparing = Sparing(Seldom(60.0, lambda: now[0]))
 
     def heard(facility: str, broker: str) -> bool:
         arguments = (facility, "bothways#producer-1", f"[thrd:{broker}]: {broker}: refused")
