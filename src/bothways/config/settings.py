@@ -16,6 +16,7 @@ from bothways.config.lines import Lines
 from bothways.config.problems import Problem, refusal
 from bothways.config.systems import SystemSettings
 from bothways.config.units import Address, Duration, Listen
+from bothways.eventlog.form import Encoding, Form
 from bothways.model.errors import SettingsError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -89,6 +90,13 @@ class LogSettings(Model):
     prefix: str = Field("bothways", description="First part of the topics' names.")
     partitions: int = Field(6, description="Partitions of a topic that `setup` makes.", ge=1, le=10_000)
     retention: Duration = Field(7 * 86400.0, description="How long remote events and dead letters are kept.")
+    encoding: Encoding = Field(
+        Encoding.READABLE,
+        description="The form of values: `readable`, or `debezium` for what Debezium writes by default.",
+    )
+    schemas: bool = Field(
+        False, description="Write each key and value with its schema, as sinks of Kafka Connect need it."
+    )
     kafka: Annotated[dict[str, SecretStr], BeforeValidator(_flat)] = Field(
         default_factory=dict, description="Anything that librdkafka takes: `security.protocol`, `sasl.mechanisms`, …"
     )
@@ -108,6 +116,11 @@ class LogSettings(Model):
         if not _TOPIC.fullmatch(value):
             raise ValueError("must be letters, digits, dots, underscores and hyphens")
         return value
+
+    @property
+    def form(self) -> Form:
+        """How changes look on their topics."""
+        return Form(self.encoding, self.schemas)
 
     @model_validator(mode="after")
     def _kafka_options_need_kafka(self) -> LogSettings:

@@ -1,14 +1,19 @@
 """Changes as messages: Debezium's envelope in JSON, with what is ours in headers.
 
+Whatever form the messages were written in (``form.py``), they are read here; nobody has to say which it is.
+
 A catalogue topic's key is the primary key as compact JSON in key-column order; its value is the envelope ``{before,
 after, source, op, ts_ms, transaction}`` with the values in their canonical form (``model/values.py``). A changed key is
-a deletion of the old one that names the new, a tombstone, and a creation of the new one that names the old.
+a deletion of the old one that names the new, a tombstone, and a creation of the new one that names the old. With
+schemas, each is the payload beside its schema; in Debezium's encoding, keys of some types look otherwise than links
+know them, and then headers carry them as links do.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -26,6 +31,12 @@ NEW_KEY = "__debezium.newkey"
 """On the deletion half of a changed key: the new key, JSON."""
 OLD_KEY = "__debezium.oldkey"
 """On the creation half of a changed key: the old key, JSON."""
+KEY = "bothways.key"
+"""The primary key as ``RecordId.key`` has it, where the message's own key has the values in another form."""
+MOVED_TO = "bothways.newkey"
+"""The same for ``NEW_KEY``."""
+MOVED_FROM = "bothways.oldkey"
+"""The same for ``OLD_KEY``."""
 NO_KEY = "null"
 """The key of a truncate, which concerns no single record: a compacted topic takes no message without a key."""
 
@@ -74,11 +85,11 @@ def decode_change(entity: str, delivered: Delivered) -> Change | None:
     position = delivered.header(POSITION)
     if position is None:
         raise ValueError(f"the message {_place(delivered)} has no header {POSITION}: another program wrote it")
-    envelope = orjson.loads(delivered.value)
+    envelope = payload(delivered.value)
     try:
         return Change(
             entity=entity,
-            key=_record_key(delivered.key),
+            key=_record_key(delivered),
             operation=Operation(envelope["op"]),
             before=envelope["before"],
             after=envelope["after"],
@@ -86,15 +97,41 @@ def decode_change(entity: str, delivered: Delivered) -> Change | None:
             cause=_text(delivered.header(CAUSE)),
             position=Position.parse(position.decode()),
             committed_ms=envelope["source"]["ts_ms"],
-            moved_to=_key(delivered.header(NEW_KEY)),
-            moved_from=_key(delivered.header(OLD_KEY)),
+            moved_to=_text(delivered.header(MOVED_TO)) or _key(delivered.header(NEW_KEY)),
+            moved_from=_text(delivered.header(MOVED_FROM)) or _key(delivered.header(OLD_KEY)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"the message {_place(delivered)} is no change event: {error!r}") from error
 
 
-def _record_key(key: bytes | None) -> str | None:
-    return None if key is None or key == NO_KEY.encode() else key.decode()
+def payload(document: bytes) -> Any:
+    """A message's key or value, parsed, without the schema that may stand around it. Raises ``ValueError``."""
+    found = orjson.loads(document)
+    return found["payload"] if has_schema(document, found) else found
+
+
+def has_schema(document: bytes, parsed: object = None) -> bool:
+    """Whether a key or value stands beside its schema. A key may well have columns of these names: a schema tells more.
+
+    ``parsed``: the same, where the caller has it.
+    """
+    if not document.startswith(b'{"schema":'):
+        return False
+    found = orjson.loads(document) if parsed is None else parsed
+    if not isinstance(found, dict) or found.keys() != {"schema", "payload"}:
+        return False
+    schema = found["schema"]
+    return "type" in schema if isinstance(schema, dict) else schema is None
+
+
+def _record_key(delivered: Delivered) -> str | None:
+    canonical = delivered.header(KEY)
+    if canonical is not None:
+        return canonical.decode()
+    key = delivered.key
+    if key is None or key == NO_KEY.encode():
+        return None
+    return _key(key) if key.startswith(b'{"schema":') else key.decode()
 
 
 def _headers(change: Change) -> tuple[tuple[str, bytes], ...]:
@@ -112,16 +149,12 @@ def _text(header: bytes | None) -> str | None:
     return None if header is None else header.decode()
 
 
-def _key(header: bytes | None) -> str | None:
-    """Debezium puts the key there with its schema; ours goes without."""
-    if header is None:
-        return None
-    columns = orjson.loads(header)
-    if not isinstance(columns, dict):
+def _key(document: bytes | None) -> str | None:
+    """A key, with its schema or without; None also for that of a truncate."""
+    columns = None if document is None else payload(document)
+    if columns is not None and not isinstance(columns, dict):
         raise TypeError("a key is an object")
-    if columns.keys() == {"schema", "payload"}:
-        columns = columns["payload"]
-    return key_text(columns)
+    return None if columns is None else key_text(columns)
 
 
 def _place(delivered: Delivered) -> str:

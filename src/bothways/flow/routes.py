@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import orjson
-
-from bothways.eventlog.codec import decode_change
+from bothways.eventlog.codec import decode_change, payload
 from bothways.flow.context import Context
 from bothways.model.change import Change, Operation
 from bothways.model.outcome import Direction
@@ -103,7 +101,7 @@ class Routes:
 
 def _entity(message: Delivered, tables: Mapping[str, str]) -> str | None:
     """Whose change it is, on a topic that several entities share. Raises ``ValueError`` where nothing says so."""
-    envelope = orjson.loads(message.value or b"{}")
+    envelope = payload(message.value or b"{}")
     source = envelope.get("source") if isinstance(envelope, dict) else None
     if not isinstance(source, dict):
         raise ValueError(f"the message {message.topic}/{message.partition}@{message.offset} names no table")

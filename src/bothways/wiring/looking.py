@@ -10,7 +10,7 @@ from typing import Any
 
 from bothways.config import Settings
 from bothways.config.problems import suggestion
-from bothways.eventlog.codec import CAUSE, ORIGIN
+from bothways.eventlog.codec import CAUSE, ORIGIN, has_schema, key_text, payload
 from bothways.model.errors import SettingsError
 from bothways.ports import Delivered, LogReading
 from bothways.wiring.topics import all_topics, event_topics
@@ -34,7 +34,10 @@ class Seen:
 
     @property
     def key(self) -> str:
-        return (self.message.key or b"").decode(errors="replace")
+        key = self.message.key or b""
+        if has_schema(key):
+            return key_text(payload(key) or {})
+        return key.decode(errors="replace")
 
     @property
     def timestamp_ms(self) -> int:
@@ -111,9 +114,10 @@ def _brought(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _parsed(value: bytes | None) -> Any:
+    """JSON is shown without the schema that may stand around it: it is long, and tells people little."""
     if value is None:
         return None
     try:
-        return json.loads(value)
+        return payload(value) if has_schema(value) else json.loads(value)
     except ValueError:
         return value.decode(errors="replace")

@@ -100,6 +100,7 @@ async def _capture(parts: Parts, assembly: Assembly) -> None:
         slot=settings.slot,
         publication=settings.publication,
         name=settings.log.prefix,
+        form=settings.log.form,
     )
     assembly.roles.append(capture)
     watch_capture(assembly.metrics, capture)

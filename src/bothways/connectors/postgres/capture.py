@@ -20,11 +20,12 @@ from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.relations import Relations
 from bothways.connectors.postgres.replication import Replication, Server
-from bothways.connectors.postgres.resume import Resume, last_positions
+from bothways.connectors.postgres.resume import Resume, last_positions, same_form
 from bothways.connectors.postgres.stream import Stream
 from bothways.connectors.postgres.threaded import ReadableLog, ThreadedCapture, waiter
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.connectors.postgres.visible import Visible
+from bothways.eventlog.form import Form
 from bothways.model.errors import SourceLost
 from bothways.sync.mapping import TableMap
 
@@ -43,7 +44,15 @@ class PostgresCapture(ThreadedCapture):
     """
 
     def __init__(
-        self, url: str, tables: Sequence[TableMap], log: ReadableLog, *, slot: str, publication: str, name: str
+        self,
+        url: str,
+        tables: Sequence[TableMap],
+        log: ReadableLog,
+        *,
+        slot: str,
+        publication: str,
+        name: str,
+        form: Form | None = None,
     ) -> None:
         super().__init__(log)
         self._url = url
@@ -51,10 +60,11 @@ class PostgresCapture(ThreadedCapture):
         self._slot = slot
         self._publication = publication
         self._prefix = name
+        self._form = form or Form()
 
     async def _watch_tables(self) -> None:
         """A table that is dropped, or taken out of the publication, falls silent: the stream says nothing of it."""
-        relations = Relations(self._url, self._tables, self._publication, self._prefix, "")
+        relations = Relations(self._url, self._tables, self._publication)
         while True:
             await asyncio.sleep(TABLES_SECONDS)
             with contextlib.suppress(psycopg.Error, OSError):  # the thread says so
@@ -77,18 +87,21 @@ class PostgresCapture(ThreadedCapture):
         if stream is None:
             return
         try:
-            relations = Relations(self._url, self._tables, self._publication, self._prefix, server.database)
+            named = (self._prefix, server.database)
+            relations = Relations(self._url, self._tables, self._publication, *named, self._form)
             wait_for(relations.open())
             # Whoever had the slot before has appended its last message by now; so have we, on an earlier connection.
             while not sink.flush(control.status_seconds) and not control.stopping.is_set():
                 control.repeat_status()
             tails = wait_for(self._log.tails(sorted({table.topic for table in self._tables})))
             last = last_positions(tails, server.source, wait_for(relations.wal_end()))
+            if not same_form(tails.values(), self._form):
+                last = {}  # keys lie in other partitions now: what the server sends again cannot be told from the rest
 
             def table_for(relation: Relation) -> Table | None:
                 return wait_for(relations.table_for(relation))
 
-            transactions = Transactions(server.source, table_for)
+            transactions = Transactions(server.source, table_for, self._form)
             resume = Resume(last, self._log.partition_of)
             progress = Progress(control.confirmed_lsn)
             with contextlib.closing(Visible(self._url)) as visible:

@@ -17,8 +17,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bothways.connectors.postgres.fragments import HELPERS, UNAVAILABLE, Fragment, latin
+from bothways.connectors.postgres.fragments import HELPERS, Fragment, latin
 from bothways.connectors.postgres.pgoutput import UNCHANGED, Tuple
+from bothways.eventlog.codec import NO_KEY
+from bothways.eventlog.schemas import UNAVAILABLE
 
 EncodeRow = Callable[[str, int, int, str, int, str, int, int, str], "tuple[bytes, bytes] | None"]
 """(data as latin-1, where the tuple begins, where it ends, source up to the LSN, LSN, transaction up to the order,
@@ -36,6 +38,32 @@ class ShapeColumn:
 
     name: str
     fragment: Fragment
+    unavailable: str = f'"{UNAVAILABLE}"'
+    """JSON for a value that the server left out and nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around keys and values, as latin-1; a value ends with what the end of its row has."""
+
+    key_head: str = ""
+    key_tail: str = ""
+    value_head: str = ""
+    lsn: str = "{lsn}"
+    """How the source goes on after what the transaction knows of it."""
+    moved_head: str = ""
+    """Before a key in a header; if there is any, a brace follows the key."""
+    no_key: str = NO_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class RowKey:
+    """A row's primary key."""
+
+    shown: str
+    """JSON in the form that the messages have."""
+    canonical: str | None = None
+    """JSON as links have it, where that is another form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +73,9 @@ class Shape:
     columns: tuple[ShapeColumn, ...]
     key: tuple[int, ...]
     """Where the primary key's columns are, in the key's order."""
+    frame: Frame = Frame()
+    canonical: tuple[Callable[[str], str], ...] | None = None
+    """How the key's texts become JSON as links have it, where that is another form than the messages'."""
 
     def texts_json(self, row: Tuple, old: Tuple | None = None) -> str:
         """The row as a JSON object; values that were left out come from the old row if it has them."""
@@ -55,19 +86,21 @@ class Shape:
             parts.append(f"{_name(column)}:{_json(column, text)}")
         return "{" + ",".join(parts) + "}"
 
-    def key_json(self, row: Tuple, old: Tuple | None = None) -> str:
-        """The primary key as a JSON object."""
-        parts = []
-        for place in self.key:
-            text = row[place]
-            if text == UNCHANGED and old is not None:
-                text = old[place]
-            parts.append(f"{_name(self.columns[place])}:{_json(self.columns[place], text)}")
-        return "{" + ",".join(parts) + "}"
+    def key_of(self, row: Tuple, old: Tuple | None = None) -> RowKey:
+        """The primary key; where the row has it not, the old one does."""
+        columns = [self.columns[place] for place in self.key]
+        texts = [row[place] if row[place] != UNCHANGED or old is None else old[place] for place in self.key]
+        shown = [_json(column, text) for column, text in zip(columns, texts, strict=True)]
+        if self.canonical is None:
+            return RowKey(_object(columns, shown))
+        known = [convert(text or "") for convert, text in zip(self.canonical, texts, strict=True)]
+        return RowKey(_object(columns, shown), _object(columns, known))
 
 
 def row_encoder(shape: Shape) -> EncodeRow:
     """The generated function for inserts, and for updates whose old row was not sent."""
+    if shape.canonical is not None:
+        return lambda *_: None  # such rows have headers of their own
     whole, some = _Groups.of(shape.columns, nullable=False), _Groups.of(shape.columns, nullable=True)
     source = "\n".join([_HEAD, *_without_nulls(shape, whole), *_with_nulls(shape, some)])
     scope: dict[str, object] = dict(HELPERS)
@@ -140,20 +173,26 @@ def _key(shape: Shape, groups: _Groups) -> str:
         f"{_literal(_name(shape.columns[n]))}:{shape.columns[n].fragment.expression.format(*groups.of_column[n])}"
         for n in shape.key
     ]
-    return f"f{'{{' + ','.join(parts) + '}}'!r}.encode('latin-1')"
+    head, tail = _literal(shape.frame.key_head), _literal(shape.frame.key_tail)
+    return f"f{head + '{{' + ','.join(parts) + '}}' + tail!r}.encode('latin-1')"
 
 
 def _envelope(shape: Shape, values: Sequence[str]) -> str:
     row = ",".join(f"{_literal(_name(column))}:{value}" for column, value in zip(shape.columns, values, strict=True))
+    head, lsn = _literal(shape.frame.value_head), shape.frame.lsn
     text = (
-        '{{"before":null,"after":{{' + row + "}}{source}{lsn}{transaction}{total},"
-        '"data_collection_order":{order}{close}'
+        f'{head}{{{{"before":null,"after":{{{{{row}}}}}{{source}}{lsn}'
+        '{transaction}{total},"data_collection_order":{order}{close}'
     )
     return f"f{text!r}.encode('latin-1')"
 
 
 def _name(column: ShapeColumn) -> str:
     return str(HELPERS["quote"](latin(column.name)))  # type: ignore[operator]  # a mapping of unlike things
+
+
+def _object(columns: Sequence[ShapeColumn], values: Sequence[str]) -> str:
+    return "{" + ",".join(f"{_name(each)}:{value}" for each, value in zip(columns, values, strict=True)) + "}"
 
 
 def _literal(text: str) -> str:
@@ -163,4 +202,4 @@ def _literal(text: str) -> str:
 def _json(column: ShapeColumn, text: str | None) -> str:
     if text is None:
         return "null"
-    return UNAVAILABLE if text == UNCHANGED else column.fragment.convert(text)
+    return column.unavailable if text == UNCHANGED else column.fragment.convert(text)

@@ -17,9 +17,6 @@ import orjson
 
 from bothways.connectors.postgres.values import Kind, ValueType, reader
 
-UNAVAILABLE = '"__debezium_unavailable_value"'
-"""What Debezium shows for a large value that an update did not touch, where the server did not send it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fragment:

@@ -6,19 +6,19 @@ Debezium shows what it cannot know; whoever needs them reads the row, as deliver
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from bothways.connectors.postgres.envelope import Appendable
-from bothways.connectors.postgres.fragments import UNAVAILABLE
+from bothways.eventlog.codec import has_schema
+from bothways.eventlog.schemas import UNAVAILABLE, unavailable
 from bothways.model.errors import Refused
+from bothways.model.values import Value
 
 LARGE_BYTES = 900_000
 """No log refuses a smaller message for its size, whatever its key and headers, unless somebody has set it so."""
-
-_LEFT_OUT = orjson.loads(UNAVAILABLE)
 
 
 def append_large(append: Callable[[Appendable], int], message: Appendable) -> tuple[int, list[str]]:
@@ -38,14 +38,23 @@ def append_large(append: Callable[[Appendable], int], message: Appendable) -> tu
 
 def without_largest(value: bytes, most_bytes: int) -> tuple[bytes, list[str]]:
     """The change event in at most so many bytes, if leaving out values can do that; and the columns left out."""
-    envelope = orjson.loads(value)
+    document = orjson.loads(value)
+    with_schema = has_schema(value, document)
+    envelope = document["payload"] if with_schema else document
+    replacements = _replacements(document["schema"]) if with_schema else {}
     images: list[dict[str, Any]] = [envelope[name] for name in ("before", "after") if envelope.get(name)]
     sizes = [(len(orjson.dumps(each)), column, image) for image in images for column, each in image.items()]
     left_out: list[str] = []
     for size, column, image in sorted(sizes, key=lambda found: found[0], reverse=True):
-        if len(value) <= most_bytes or size <= len(UNAVAILABLE):
+        if len(value) <= most_bytes or size <= len(UNAVAILABLE) * 2:
             break
-        image[column] = _LEFT_OUT
+        image[column] = replacements.get(column, UNAVAILABLE)
         left_out.append(column)
-        value = orjson.dumps(envelope)
+        value = orjson.dumps(document)
     return value, sorted(set(left_out))
+
+
+def _replacements(schema: Mapping[str, Any]) -> Mapping[str, Value]:
+    """Column → what its type allows to stand there."""
+    after = next(field for field in schema["fields"] if field["field"] == "after")
+    return {field["field"]: unavailable(field) for field in after["fields"]}

@@ -43,6 +43,7 @@ _KEEPALIVE = struct.Struct(">QqB")
 _STATUS = struct.Struct(">cIcQQQqB")
 _SHORT = struct.Struct(">H").unpack_from
 _LONG = struct.Struct(">I").unpack_from
+_TYPE = struct.Struct(">Ii").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class RelationColumn:
     """Object id of its type."""
     identifies: bool
     """It is part of the replica identity."""
+    modifier: int = -1
+    """The type's length, precision, scale; -1 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +131,9 @@ def relation(body: bytes) -> Relation:
     for _ in range(count):
         identifies = bool(body[at] & 1)
         column, at = _string(body, at + 1)
-        (type_oid,) = _LONG(body, at)
-        columns.append(RelationColumn(column, type_oid, identifies))
-        at += 8  # the type's modifier follows
+        type_oid, modifier = _TYPE(body, at)
+        columns.append(RelationColumn(column, type_oid, identifies, modifier))
+        at += 8
     return Relation(oid, schema or "pg_catalog", name, identity, tuple(columns))
 
 

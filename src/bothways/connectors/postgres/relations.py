@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
 
-from bothways.connectors.postgres.encode import Shape, ShapeColumn
 from bothways.connectors.postgres.envelope import Place, Table
-from bothways.connectors.postgres.fragments import fragment
 from bothways.connectors.postgres.pgoutput import Relation
+from bothways.connectors.postgres.shapes import shape
 from bothways.connectors.postgres.tables import TableDescription, describe
-from bothways.connectors.postgres.values import ValueType
+from bothways.connectors.postgres.types import column_types
+from bothways.eventlog.form import Form
 from bothways.model.errors import MappingBroken, SourceLost
 from bothways.sync.mapping import TableMap
 
 UNCOVERED = "run `bothways setup`, which adds it, then `bothways backfill`"
 
 
-@dataclass(frozen=True, slots=True)
-class _Types:
-    """A type's base (of a domain) and its elements' type (of an array; else 0)."""
-
-    base: int
-    element: int
-
-
 class Relations:
     """Knows by its name which relation is whose table. One per connection of capture; its calls are made one by one."""
 
-    def __init__(self, url: str, tables: Sequence[TableMap], publication: str, name: str, database: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        tables: Sequence[TableMap],
+        publication: str,
+        name: str = "",
+        database: str = "",
+        form: Form | None = None,
+    ) -> None:
+        """``name``, ``database``, ``form``: for ``table_for`` only."""
         self._url = url
         self._maps = tables
         self._publication = publication
         self._name = name
         self._database = database
+        self._form = form or Form()
         self._found: dict[tuple[str, str], TableMap] = {}
         self._oids: dict[int, tuple[str, str]] = {}
 
@@ -94,13 +95,9 @@ class Relations:
         async with await self._connect() as connection:
             described = await _described(connection, table)
             _check_columns(table, relation, described)
-            types = await _types(connection, sorted({column.type for column in relation.columns}))
-        columns = tuple(
-            ShapeColumn(column.name, fragment(types[column.type].base, _value_type(types[column.type])))
-            for column in relation.columns
-        )
+            types = await column_types(connection, relation.columns)
         place = Place(self._name, self._database, relation.schema, relation.name)
-        return Table(table.topic, place, Shape(columns, _key(relation, described)))
+        return Table(table.topic, place, shape(place, types, _key(relation, described), self._form), self._form)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=10)
@@ -145,30 +142,8 @@ def _key(relation: Relation, described: TableDescription) -> tuple[int, ...]:
     return tuple(flagged[in_table_order.index(name)] for name in described.key)
 
 
-def _value_type(types: _Types) -> ValueType:
-    return ValueType.of(types.base, types.element)
-
-
-async def _types(connection: psycopg.AsyncConnection[Any], oids: Sequence[int]) -> Mapping[int, _Types]:
-    cursor = await connection.execute(_TYPES, [list(oids)])
-    found = {of: _Types(base, element) for of, base, element in await cursor.fetchall()}
-    return {oid: found.get(oid, _Types(oid, 0)) for oid in oids}  # a type that is gone since: its text
-
-
 _PUBLISHED = "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = %s"
 
 _WAL_END = """
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn
-"""
-
-_TYPES = """
-WITH RECURSIVE base AS (
-  SELECT t.oid AS of, t.oid, t.typtype, t.typbasetype, t.typelem FROM pg_type t WHERE t.oid = ANY(%s::oid[])
-  UNION ALL
-  SELECT b.of, t.oid, t.typtype, t.typbasetype, t.typelem FROM base b JOIN pg_type t ON t.oid = b.typbasetype
-  WHERE b.typtype = 'd'
-)
-SELECT b.of::bigint, b.oid::bigint,
-       coalesce((SELECT e.oid::bigint FROM pg_type e WHERE e.oid = b.typelem AND e.typarray = b.oid), 0)
-FROM base b WHERE b.typtype <> 'd'
 """

@@ -7,10 +7,11 @@ is there, and what is above is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bothways.connectors.postgres.envelope import Appendable
-from bothways.eventlog.codec import POSITION
+from bothways.eventlog.codec import POSITION, has_schema
+from bothways.eventlog.form import Encoding, Form
 from bothways.model.change import Position
 from bothways.model.errors import SourceLost
 from bothways.ports import Delivered, Partition
@@ -66,6 +67,22 @@ def last_positions(tails: Mapping[Partition, Delivered], source: str, wal_end: i
             )
         last[partition] = position
     return last
+
+
+def same_form(tails: Iterable[Delivered], form: Form) -> bool:
+    """Whether the last messages were written with the same settings, as far as they tell.
+
+    With other settings a record's key is other bytes, and lies in another partition. Then a partition's end says
+    nothing of what it holds: what the server sends again has to be appended again. It was acknowledged but for a crash.
+    """
+    return all(_form(each) in (None, form) for each in tails if each.header(POSITION) is not None)
+
+
+def _form(message: Delivered) -> Form | None:
+    if message.value is None:  # a tombstone shows one thing only, and seldom is the last message
+        return None
+    encoding = Encoding.DEBEZIUM if b',"ts_ns":' in message.value[-40:] else Encoding.READABLE
+    return Form(encoding, has_schema(message.key or b""))
 
 
 _HINT = (

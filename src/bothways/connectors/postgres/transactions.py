@@ -6,17 +6,18 @@ else comes through ``_other``. One instance reads one connection's stream.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 
 from bothways.connectors.postgres import pgoutput
-from bothways.connectors.postgres.envelope import Appendable, OpenTransaction, Table, marker_headers
+from bothways.connectors.postgres.encode import RowKey
+from bothways.connectors.postgres.envelope import Appendable, Closing, OpenTransaction, Table, marker_headers
 from bothways.connectors.postgres.pgoutput import BODY, FRAME, FRAME_HEAD, INSERT_TUPLE, PADDING
 from bothways.connectors.postgres.stream import server_error, server_notice
-from bothways.eventlog.codec import NEW_KEY, NO_KEY, OLD_KEY, POSITION
+from bothways.eventlog.codec import MOVED_FROM, MOVED_TO, NEW_KEY, OLD_KEY, POSITION
+from bothways.eventlog.form import Form
 
 HELD_ROWS = 1_000
 """So many rows of a transaction wait for its end, in case an origin marker comes last. A larger transaction's rows go
@@ -46,7 +47,9 @@ class Taken:
 class Transactions:
     """Reads frames, gives messages. ``table_for`` is asked about each relation the stream names; None: not ours."""
 
-    def __init__(self, source: str, table_for: Callable[[pgoutput.Relation], Table | None]) -> None:
+    def __init__(
+        self, source: str, table_for: Callable[[pgoutput.Relation], Table | None], form: Form | None = None
+    ) -> None:
         self._source = source
         self._table_for = table_for
         self._tables: dict[int, Table | None] = {}
@@ -64,7 +67,9 @@ class Transactions:
         self._index = 0
         self._lsn = -1
         self._total = 0
-        self._now_ms = self._sent_us = 0
+        self._sent_us = 0
+        self._previous_lsn: int | None = None
+        self._closing = Closing(form or Form())
         self._insert_end = self._update_end = ""
         self.rows = 0
         self.keep_alive: pgoutput.KeepAlive | None = None
@@ -82,9 +87,8 @@ class Transactions:
         size = len(data)
         padded = data + PADDING
         text = padded.decode("latin-1")
-        self._now_ms = time.time_ns() // 1_000_000
-        self._insert_end = f'}},"op":"c","ts_ms":{self._now_ms}}}'
-        self._update_end = f'}},"op":"u","ts_ms":{self._now_ms}}}'
+        self._closing.now()
+        self._insert_end, self._update_end = self._closing.of("c"), self._closing.of("u")
         at = 0
         while True:
             at = self._rows(padded, text, at, size)
@@ -174,7 +178,7 @@ class Transactions:
 
     def _begin(self, body: bytes) -> None:
         begun = pgoutput.begin(body)
-        self._transaction = OpenTransaction.of(begun, self._source)
+        self._transaction = OpenTransaction.of(begun, self._source, self._previous_lsn)
         self._serial += 1
         self._marker = []
         self._total = 0
@@ -188,7 +192,7 @@ class Transactions:
         if self._transaction is not None and len(self._pending) > self._complete:
             self._xids.append(self._transaction.xid)
         self._complete = len(self._pending)
-        self._end_lsn = done.end_lsn
+        self._end_lsn = self._previous_lsn = done.end_lsn
         self._transaction = None
         self.commit_lag_seconds = max(0.0, (self._sent_us + pgoutput.EPOCH_US - done.committed_us) / 1e6)
 
@@ -217,8 +221,7 @@ class Transactions:
         table = self._table(_oid(data, body))
         if table is not None:
             row, _ = pgoutput.read_tuple(data, body + 6)
-            key = table.shape.key_json(row)
-            self._add(table, key, "null", table.shape.texts_json(row), lsn, "c")
+            self._add(table, table.shape.key_of(row), "null", table.shape.texts_json(row), lsn, "c")
         self._index += 1
 
     def _update(self, data: bytes, body: int, lsn: int) -> None:
@@ -236,21 +239,21 @@ class Transactions:
     def _updated(
         self, table: Table, old: pgoutput.Tuple | None, full: pgoutput.Tuple | None, row: pgoutput.Tuple, lsn: int
     ) -> None:
-        key, after = table.shape.key_json(row, full), table.shape.texts_json(row, full)
+        key, after = table.shape.key_of(row, full), table.shape.texts_json(row, full)
         before = "null" if old is None else table.shape.texts_json(old)
-        old_key = key if old is None else table.shape.key_json(old)
+        old_key = key if old is None else table.shape.key_of(old)
         if old_key == key:
             self._add(table, key, "null" if full is None else before, after, lsn, "u")
             return
-        self._add(table, old_key, before, "null", lsn, "d", [(NEW_KEY, key.encode("latin-1"))])
+        self._add(table, old_key, before, "null", lsn, "d", table.moved(NEW_KEY, MOVED_TO, key))
         self._tombstone(table, old_key)
-        self._add(table, key, "null", after, lsn, "c", [(OLD_KEY, old_key.encode("latin-1"))], ":2")
+        self._add(table, key, "null", after, lsn, "c", table.moved(OLD_KEY, MOVED_FROM, old_key), ":2")
 
     def _delete(self, data: bytes, body: int, lsn: int) -> None:
         table = self._table(_oid(data, body))
         if table is not None:
             old, _ = pgoutput.read_tuple(data, body + 6)
-            key = table.shape.key_json(old)
+            key = table.shape.key_of(old)
             self._add(table, key, table.shape.texts_json(old), "null", lsn, "d")
             self._tombstone(table, key)
         self._index += 1
@@ -259,31 +262,24 @@ class Transactions:
         for relation in pgoutput.truncate(data, body):
             table = self._table(relation)
             if table is not None:
-                self._add(table, NO_KEY, "null", "null", lsn, "t")
+                self._add(table, None, "null", "null", lsn, "t")
             self._index += 1
 
     def _add(
-        self, table: Table, key: str, before: str, after: str, lsn: int, operation: str,
+        self, table: Table, key: RowKey | None, before: str, after: str, lsn: int, operation: str,
         headers: list[tuple[str, bytes]] | None = None, part: str = "",
     ) -> None:  # fmt: skip
         self._total += 1
         self.rows += 1
         table.order += 1
-        value = (
-            f'{{"before":{before},"after":{after}{table.source}{lsn}{table.transaction}{self._total},'
-            f'"data_collection_order":{table.order}}},"op":"{operation}","ts_ms":{self._now_ms}}}'
-        )
-        self._pending.append(
-            (
-                table.topic,
-                key.encode("latin-1"),
-                value.encode("latin-1"),
-                [(POSITION, self._position(part)), *(headers or [])],
-            )
-        )
+        value = table.value(before, after, lsn, self._total, self._closing.of(operation))
+        shown = table.shape.frame.no_key.encode() if key is None else table.key(key)
+        known = [] if key is None else table.key_headers(key)
+        self._pending.append((table.topic, shown, value, [(POSITION, self._position(part)), *known, *(headers or [])]))
 
-    def _tombstone(self, table: Table, key: str) -> None:
-        self._pending.append((table.topic, key.encode("latin-1"), None, [(POSITION, self._position(":1"))]))
+    def _tombstone(self, table: Table, key: RowKey) -> None:
+        headers = [(POSITION, self._position(":1")), *table.key_headers(key)]
+        self._pending.append((table.topic, table.key(key), None, headers))
 
     def _position(self, part: str) -> bytes:
         """One change may be three messages: the second and third have a third number in their position."""

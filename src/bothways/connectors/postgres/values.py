@@ -76,7 +76,7 @@ def reader(type: ValueType) -> Callable[[str], Value]:
     """The function from the database's text to the canonical form."""
     if type.kind is Kind.ARRAY:
         element = _READERS[type.element]
-        return lambda text: _read_array(text, element)
+        return lambda text: read_array(text, element)
     return _READERS[type.kind]
 
 
@@ -129,7 +129,7 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
 }
 
 
-def _read_array(text: str, element: Callable[[str], Value]) -> Value:
+def read_array(text: str, element: Callable[[str], Value]) -> Value:
     """An array's literal, ``{1,NULL,"a\\"b"}``, perhaps nested, perhaps with bounds before it (``[0:1]={…}``)."""
     value, _ = _read_braces(text, text.index("{"), element)
     return value
