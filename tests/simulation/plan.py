@@ -73,6 +73,10 @@ class Plan:
     down: bool = False
     """The remote answers nothing, for longer than anybody repeats a call."""
     forbidden: bool = False
+    pauses: int = 0
+    """So often somebody pauses a direction of a system for a while."""
+    deletions: int | None = None
+    """So many in a minute are made without asking; somebody who is asked allows them after a while."""
     """The remote refuses our key for a while."""
     poller: bool = False
     """The real poller finds what webhooks missed."""

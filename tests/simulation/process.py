@@ -43,6 +43,7 @@ class Process:
             new_id=world.new_id,
             random=world.chance,
             patience=world.plan.patience,
+            deletions={} if world.plan.deletions is None else dict.fromkeys(self.remotes, world.plan.deletions),
         )
         routes = Routes(
             self.context,

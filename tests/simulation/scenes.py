@@ -233,3 +233,19 @@ async def moved_and_its_key_used_again(stage: Stage) -> str | None:
     stage.world.start_process()
     await stage.rest(20)
     return None if stage.thing(moved).id == thing.id else "the new row took the object"
+
+
+async def old_event_after_a_newer_one(stage: Stage) -> str | None:
+    """The webhook of an edit comes after that of the next one: nothing is asked for it."""
+    record = stage.insert(1)
+    await stage.rest(5)
+    thing = stage.thing(record)
+    stage.edit(thing, "a", "first")
+    await stage.rest(4)
+    stage.edit(thing, "a", "second")
+    stage.send()
+    await stage.rest(4)
+    calls = stage.stripe.calls
+    stage.send(-2)
+    await stage.rest(4)
+    return f"{stage.stripe.calls - calls} calls for an old event" if stage.stripe.calls > calls else None

@@ -126,6 +126,13 @@ class JournalPart(Core):
         value: Value = self.get(("checkpoint", name))
         return value
 
+    async def hold(self, name: str, *, shared: bool = False) -> Value:
+        """See ``ports.Checkpoints``; nobody shares here."""
+        await self.step()
+        await self.acquire(("checkpoint", name))
+        value: Value = self.get(("checkpoint", name))
+        return value
+
     async def store(self, name: str, value: Value) -> None:
         """See ``ports.Checkpoints``."""
         await self.step()

@@ -15,6 +15,7 @@ from tests.simulation.catalogue import Committed, Faults, MemoryDatabase
 from tests.simulation.lineage import Lineage
 from tests.simulation.log import MemoryLog
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.operator import Operator
 from tests.simulation.oracle import Oracle
 from tests.simulation.people import People
 from tests.simulation.plan import Plan, plan_of
@@ -45,6 +46,7 @@ class World:
         self.services = {name: self._service(name) for name in plan.remotes}
         self.lineage = Lineage(wins(plan), ("a",) if plan.latest else ())
         self.people = People(self)
+        self.operator = Operator(self)
         self.processes: list[Process] = []
         self.zombies: list[Process] = []
         self.started = self.absent = 0
@@ -197,6 +199,7 @@ class World:
             start = self.chance.uniform(2, 12)
             self.loop.call_later(start, self._forbid, True)
             self.loop.call_later(start + self.chance.uniform(1, 8), self._forbid, False)
+        self.operator.begin()
         for _ in range(self.plan.edits):
             await asyncio.sleep(self.chance.expovariate(1 / self.plan.pause_seconds))
             self._act()

@@ -370,3 +370,34 @@ class WaitingSuite:
             await tx.checkpoints.store("cursor", {"created": 1000, "ids": ["evt_1", "evt_2"]})
         async with catalogue.transaction() as tx:
             assert await tx.checkpoints.load("cursor") == {"created": 1000, "ids": ["evt_1", "evt_2"]}
+
+    async def test_a_value_that_is_held_is_changed_by_one_at_a_time(self, catalogue: Catalogue) -> None:
+        """Whether it was there or not: nobody counts from what another is about to change."""
+
+        async def count() -> None:
+            async with catalogue.transaction() as tx:
+                number = await tx.checkpoints.hold("count")
+                await asyncio.sleep(0)
+                await tx.checkpoints.store("count", (number if isinstance(number, int) else 0) + 1)
+
+        await asyncio.gather(*(count() for _ in range(5)))
+        async with catalogue.transaction() as tx:
+            assert await tx.checkpoints.load("count") == 5
+
+    async def test_a_value_that_is_held_by_readers_stays_as_it_is(self, catalogue: Catalogue) -> None:
+        """Who changes it waits for them, and sees in the next statement what they have written."""
+        async with catalogue.transaction() as tx:
+            await tx.checkpoints.store("lane", "closed")
+
+        async def change() -> int:
+            async with catalogue.transaction() as tx:
+                await tx.checkpoints.hold("lane")
+                await tx.waiting.wake("lane")
+                return len(await tx.waiting.take_due(0.0, 10, 60.0))
+
+        async with catalogue.transaction() as tx:
+            assert await tx.checkpoints.hold("lane", shared=True) == "closed"
+            changing = asyncio.create_task(change())
+            assert await still_waits(changing)
+            await tx.waiting.park(replace(PARKED, due=None, waits_on="lane"))
+        assert await ended(changing) == 1

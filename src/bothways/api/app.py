@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from bothways import __version__
 from bothways.api import problems
-from bothways.api.health import Health, Probes, health_router
+from bothways.api.health import Health, Pauses, Probes, health_router
 from bothways.api.observe import Observer
 from bothways.api.records import records_router
 from bothways.api.reference import reference_router
@@ -26,6 +26,7 @@ def create_app(
     metrics: Metrics,
     health: Health,
     probes: Probes | None = None,
+    pauses: Pauses = dict,
     records: Records | None = None,
     receivers: Mapping[str, Receiver] | None = None,
     api_keys: Sequence[str] = (),
@@ -47,7 +48,7 @@ def create_app(
     )
     app.add_middleware(Observer, metrics=metrics)
     problems.install(app)
-    app.include_router(health_router(health, probes or {}, metrics))
+    app.include_router(health_router(health, probes or {}, pauses, metrics))
     app.include_router(reference_router(app))
     if receivers:
         app.include_router(webhooks_router(receivers, limits, metrics))

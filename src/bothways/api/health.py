@@ -18,10 +18,15 @@ Probes = Mapping[str, Callable[[], Awaitable[str | None]]]
 """The same for what has to be asked."""
 
 
+Pauses = Callable[[], Mapping[str, str]]
+"""What somebody paused (``stripe out``), and why: it is shown, and is no fault."""
+
+
 class _Endpoints:
-    def __init__(self, health: Health, probes: Probes, metrics: Metrics) -> None:
+    def __init__(self, health: Health, probes: Probes, pauses: Pauses, metrics: Metrics) -> None:
         self._health = health
         self._probes = probes
+        self._pauses = pauses
         self._metrics = metrics
 
     async def alive(self) -> Response:
@@ -29,12 +34,12 @@ class _Endpoints:
         return Response(b'{"status":"alive"}', media_type="application/json")
 
     async def ready(self) -> Response:
-        """200 when every role that runs here does its work, else 503 with the reasons."""
-        roles = await self.roles()
+        """200 when every role that runs here does its work, else 503 with the reasons. What is paused is no fault."""
+        roles, paused = await self.roles(), self._pauses()
         waiting = sorted(name for name, reason in roles.items() if reason is not None)
         if waiting:
-            raise Problem(503, f"Not ready: {', '.join(waiting)}.", roles=roles)
-        return Response(render({"status": "ready", "roles": roles}), media_type="application/json")
+            raise Problem(503, f"Not ready: {', '.join(waiting)}.", roles=roles, paused=paused)
+        return Response(render({"status": "ready", "roles": roles, "paused": paused}), media_type="application/json")
 
     async def roles(self) -> dict[str, str | None]:
         """What each says now."""
@@ -49,9 +54,9 @@ class _Endpoints:
         return Response(await self._metrics.page(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def health_router(health: Health, probes: Probes, metrics: Metrics) -> APIRouter:
+def health_router(health: Health, probes: Probes, pauses: Pauses, metrics: Metrics) -> APIRouter:
     """The routes, and each role's readiness as a number."""
-    endpoints = _Endpoints(health, probes, metrics)
+    endpoints = _Endpoints(health, probes, pauses, metrics)
     metrics.watch("role_ready", "1 when the role does its work, else 0.", ["role"], endpoints.numbers)
     router = APIRouter(tags=["health"])
     for path, endpoint, name in (

@@ -13,7 +13,21 @@ from typing import Annotated, Literal
 import typer
 
 from bothways import __version__
-from bothways.cli import backfill, conflicts, deadletters, demo, exits, plan, records, sandbox, setup, status, tail, up
+from bothways.cli import (
+    backfill,
+    conflicts,
+    deadletters,
+    demo,
+    exits,
+    pause,
+    plan,
+    records,
+    sandbox,
+    setup,
+    status,
+    tail,
+    up,
+)
 from bothways.cli.context import Invocation
 from bothways.model.errors import BothwaysError
 
@@ -25,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (demo, setup, plan, backfill, up, records, tail, status, deadletters, conflicts, sandbox):
+for group in (demo, setup, plan, backfill, up, pause, records, tail, status, deadletters, conflicts, sandbox):
     group.register(app)
 
 GLOBAL_WITH_VALUE = ("--config", "--log-level")

@@ -9,6 +9,7 @@ import typer
 
 from bothways.cli import output
 from bothways.cli.context import AsJson, run
+from bothways.cli.pause import in_words
 
 if TYPE_CHECKING:
     from bothways.config import Settings
@@ -68,6 +69,9 @@ def _show(found: Status) -> None:
         ],
         empty="There are no remote systems.",
     )
+    for lane in found.lanes:
+        if lane.paused:
+            typer.echo(f"{lane.system} {lane.direction.value}: {in_words(lane)}\n")
     counts = found.counts
     output.pairs(
         {

@@ -28,6 +28,12 @@ class StripeSettings(Model):
     rate: Rate = Field(25.0, description="Calls a second that all workers together make at most.", examples=["25"])
     poll: Duration = Field(60.0, description="How often the event list is asked for what webhooks missed.")
     timeout: Duration = Field(30.0, description="How long a call may take.")
+    max_deletions: int = Field(
+        1000,
+        description="More deletions than these in a minute, in one direction, pause that direction until "
+        "`bothways resume SYSTEM --allow-deletions`.",
+        ge=0,
+    )
 
     @property
     def is_live(self) -> bool:
@@ -57,6 +63,8 @@ class StripeSettings(Model):
     def _none_is_empty(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(not secret.get_secret_value() for secret in value):
             raise ValueError("has an empty secret; anybody could sign with that")
+        if not all(secret.get_secret_value().startswith("whsec_") for secret in value):
+            raise ValueError("has one that is no signing secret of a webhook endpoint: those begin with whsec_")
         return value
 
     @model_validator(mode="after")

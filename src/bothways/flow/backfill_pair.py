@@ -41,7 +41,8 @@ _log = structlog.get_logger(__name__)
 
 def patience(usual: Patience) -> Patience:
     """Nothing is given up, since nobody else might take it up; and what a killed run left is taken up soon."""
-    return replace(usual, retries=math.inf, other_worker=min(usual.other_worker, OTHER_WORKER_SECONDS))
+    other_worker = min(usual.other_worker, OTHER_WORKER_SECONDS)
+    return replace(usual, retries=math.inf, other_worker=other_worker, waits_for_key=True)
 
 
 class PairBackfill:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bothways.model.pause import Closure, Lane
 from bothways.ports import Catalogue, Clock, Remote, RemoteSearch
 from bothways.sync.mapping import EntityMapping
 
@@ -36,6 +37,8 @@ class Patience:
     """So long an event waits in memory for a call under way; then it waits in the state."""
     forbidden: float = 30.0
     """How long a system that refuses our key is left alone."""
+    waits_for_key: bool = False
+    """A refused key is waited for on the spot: nobody else would take the work up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,12 @@ class Context:
     """Random ids: idempotency keys, tokens."""
     random: random.Random = field(default_factory=random.Random)
     patience: Patience = field(default_factory=Patience)
+    deletions: Mapping[str, int] = field(default_factory=dict)
+    """System → how many records may be deleted in a minute, in either direction, before somebody is asked."""
     paused: dict[str, str] = field(default_factory=dict)
-    """System → why nothing can be sent to it now."""
+    """System → why nothing can be sent to it now, for who waits for a key on the spot."""
+    closed: dict[Lane, tuple[Closure, ...]] = field(default_factory=dict)
+    """What is paused, as this process last saw it in the state."""
     once_more: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_A_TIME))
     """For transactions that found something locked: those that wait for others must not use up the connections."""
 

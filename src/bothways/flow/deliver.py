@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ import structlog
 from bothways.flow.context import Context
 from bothways.flow.dispatch import Dispatcher, Offsets
 from bothways.flow.inward import Inward
+from bothways.flow.lanes import Lanes, trigger_of
 from bothways.flow.moving import Moving
 from bothways.flow.outward import Outward
 from bothways.flow.places import Places
 from bothways.flow.routes import Routes, Unreadable, Work, WorkKey
 from bothways.flow.steady import Steady
 from bothways.flow.sweep import Sweeper
-from bothways.model.change import Operation
 from bothways.model.errors import BothwaysError, Forbidden, MappingBroken, SettingsError, SourceLost, Transient
 from bothways.model.outcome import DeadLetter, Direction
+from bothways.model.pause import Closure, Lane
 from bothways.model.record import RecordId
 from bothways.ports import Consumer, Delivered, Log, Partition
-from bothways.sync.outward import Trigger
 
 OF_NO_RECORD = (SettingsError, MappingBroken, Forbidden, SourceLost, Transient)
 """Errors that end the role, since other records would meet them, too."""
@@ -44,6 +44,8 @@ class Pacing:
     poll_seconds: float = 1.0
     commit_seconds: float = 0.5
     sweep_seconds: float = 2.0
+    look_seconds: float = 1.0
+    """How often a worker looks at what is paused."""
     stop_seconds: float = 5.0
     """How long calls under way may take when the worker stops; what they did is found out after the next start."""
 
@@ -59,16 +61,22 @@ class Deliver:
         self.outward = {system: Outward(context, system) for system in context.remotes}
         self.moving = {system: Moving(context, system) for system in context.remotes}
         self.inward = {system: Inward(context, system) for system in context.remotes}
+        self.lanes = Lanes(context, self.pacing.look_seconds)
         self.done_total = {Direction.OUT: 0, Direction.IN: 0}
         self._running: str | None = "not started"
 
     def ready(self) -> str | None:
-        """Also says which system is paused because it refuses our key."""
-        paused = "; ".join(f"{system} is paused: {reason}" for system, reason in self.context.paused.items())
-        return self._running or paused or None
+        """Also says which system refuses our key. What somebody paused is not down: see ``paused``."""
+        refused = {system: self.lanes.refused(system) for system in self.context.remotes}
+        return self._running or "; ".join(f"{name} is paused: {why}" for name, why in refused.items() if why) or None
+
+    def paused(self) -> Mapping[Lane, tuple[Closure, ...]]:
+        """What is paused, and why."""
+        return dict(self.context.closed)
 
     async def run(self) -> None:
         """Read, deal with, commit; on cancellation finish what is under way for a moment, commit, leave the group."""
+        await Steady(self.context, "").retried(self.lanes.look)
         self._places = Places(self.context.remotes, self.pacing.calls)
         self._offsets = Offsets()
         self._dispatcher: Dispatcher[WorkKey, Work] = Dispatcher(self._handle, limit=self.pacing.held)
@@ -78,6 +86,7 @@ class Deliver:
             asyncio.create_task(self._read(consumer)),
             asyncio.create_task(self._commit_always(consumer)),
             asyncio.create_task(sweeper.run()),
+            asyncio.create_task(self.lanes.run()),
             asyncio.ensure_future(self._dispatcher.failed()),
         ]
         self._running = None
@@ -161,26 +170,29 @@ class Deliver:
 
     async def _send(self, key: WorkKey, items: Sequence[Work]) -> None:
         outward, moving = self.outward[key.system], self.moving[key.system]
-        changes = [item.change for item in items if item.change is not None]
+
+        async def work() -> None:
+            if await outward.deliver(RecordId(key.entity, key.key), trigger_of(items)):
+                await self._unpark(key, items)
+
         async with self._places.place(key.system):
-            for change in changes:
+            for change in [item.change for item in items if item.change is not None]:
                 if change.moved_from is not None:
                     await moving.arrive(change, change.moved_from, key.key)
                 if change.moved_to is not None:
                     await moving.leave(change, key.key, change.moved_to)
-            trigger = Trigger(
-                deleted=any(c.operation is Operation.DELETE and c.moved_to is None for c in changes),
-                changes=tuple((c.committed_ms / 1000, c.after) for c in changes if c.after is not None),
-            )
-            settled = await outward.deliver(RecordId(key.entity, key.key), trigger)
-        if settled:
-            await self._unpark(key, items)
+            await self.lanes.unless_paused(key, items, work)
 
     async def _receive(self, key: WorkKey, item: Work) -> None:
-        if item.event is None:
+        event = item.event
+        if event is None:
             return
-        if await self.inward[key.system].receive(item.event, item.payload, again=item.again):
-            await self._unpark(key, [item])
+
+        async def work() -> None:
+            if await self.inward[key.system].receive(event, item.payload, again=item.again):
+                await self._unpark(key, [item])
+
+        await self.lanes.unless_paused(key, [item], work)
 
     async def _unpark(self, key: WorkKey, items: Sequence[Work]) -> None:
         parked = [item.parked for item in items if item.parked is not None]

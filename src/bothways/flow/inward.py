@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from bothways.flow.apply import Source, apply, attempt_over, plain
+from bothways.flow.brake import Brake
 from bothways.flow.bringin import BringIn
 from bothways.flow.context import Context
 from bothways.flow.references import References, UnknownReference
@@ -20,7 +21,7 @@ from bothways.ports import Transaction
 from bothways.sync.inward import Verdict, bring_back, judge, read_receipt
 from bothways.sync.mapping import Deletes, EntityMapping
 from bothways.sync.merge import observe
-from bothways.sync.outward import taken_away
+from bothways.sync.outward import Taken, taken_away
 
 
 class _Undo(Exception):
@@ -52,11 +53,13 @@ class Inward:
         self.context, self.system = context, system
         self.steady = Steady(context, system)
         self.bringin = BringIn(context, system)
+        self.brake = Brake(context, system)
 
     async def receive(self, event: RemoteEvent, payload: str, *, again: bool = False) -> bool:
         """Deal with an event, once however often it comes. ``again``: it is dealt with though it was seen (a replay).
 
         A call of ours under way for the record is waited for, first here, then in the state: False where it is parked.
+        Raises ``HeldBack`` for a deletion that has to wait until somebody allows it.
         """
         entity = self.context.entity(self.system, event.object)
         if entity is None:
@@ -138,7 +141,8 @@ class Inward:
     ) -> None:
         row = await self._row(tx, mapping, link)
         if verdict is Verdict.GONE:
-            await apply(tx, mapping, link, taken_away(mapping, link, row), row, source)
+            taken = await self._taken_away(tx, mapping, link, row, event)
+            await apply(tx, mapping, link, taken, row, source)
         elif verdict is Verdict.RECEIPT and own is not None:
             merge = bring_back(mapping, read_receipt(mapping, link, row, event, own))
             await apply(tx, mapping, link, plain(merge), row, source)
@@ -147,6 +151,14 @@ class Inward:
             seen = mapping.read(event.snapshot.document)
             merge = observe(mapping, link, row, seen, window, found_in="event")
             await apply(tx, mapping, link, plain(merge), row, source)
+
+    async def _taken_away(
+        self, tx: Transaction, mapping: EntityMapping, link: Link, row: Row | None, event: RemoteEvent
+    ) -> Taken:
+        taken = taken_away(mapping, link, row)
+        if taken.delete_row:
+            await self.brake.count(tx, Direction.IN, event.created)
+        return taken
 
     async def _row(self, tx: Transaction, mapping: EntityMapping, link: Link) -> Row | None:
         """The row, locked. One that is absent though its deletion was not on the log yet may be changing its key."""
@@ -167,7 +179,7 @@ class Inward:
                 return True
             row = await self._row(tx, mapping, link)
             if answer.object.gone:
-                taken = taken_away(mapping, link, row)
+                taken = await self._taken_away(tx, mapping, link, row, event)
             else:
                 seen = mapping.read(answer.object.document)
                 taken = plain(observe(mapping, link, row, seen, answer.window, found_in="event"))

@@ -120,7 +120,7 @@ class DeadLetters:
             return
         await _accept_again(transaction, letter)
         parked = Parked(
-            id=f"replay:{kept.id}",
+            id=f"{REPLAY}:{kept.id}",
             direction=letter.direction,
             system=letter.system,
             entity=letter.entity,

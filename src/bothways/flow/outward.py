@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bothways.flow.apply import Source, apply, link_made, outward_letter, plain
+from bothways.flow.brake import Brake
 from bothways.flow.calling import Caller, Outcome
 from bothways.flow.context import Context, RemoteSystem
 from bothways.flow.finding import Found, find_remote
@@ -90,11 +91,12 @@ class Outward:
         self.remote: RemoteSystem = context.remotes[system]
         self.steady = Steady(context, system)
         self.caller = Caller(context, system)
+        self.brake = Brake(context, system)
 
     async def deliver(self, record: RecordId, trigger: Trigger) -> bool:
         """Work until the remote shows the row, or what is missing waits in the state; False where it waits as parked.
 
-        Whatever ends it early loses nothing: the record can be delivered again from the start.
+        Whatever ends it early loses nothing: the record can be delivered again from the start. Raises ``HeldBack``.
         """
         mapping = self.context.mappings[record.entity, self.system]
         step: Step = AGAIN
@@ -166,7 +168,7 @@ class Outward:
                 if isinstance(decision, Find) and row is not None:
                     return Search(decision.link, row)
                 return Refresh(decision.link)
-            return await self._write_down(tx, mapping, decision)
+            return await self._write_down(tx, mapping, decision, trigger.deleted_at)
 
     async def _nothing(self, tx: Transaction, claimed: Link, decision: Nothing, row: Row | None) -> Step:
         link = decision.link
@@ -178,8 +180,12 @@ class Outward:
         await self._save(tx, claimed, replace(link, due=None))
         return None
 
-    async def _write_down(self, tx: Transaction, mapping: EntityMapping, made: Make) -> Carry:
-        """The attempt, before its call."""
+    async def _write_down(
+        self, tx: Transaction, mapping: EntityMapping, made: Make, deleted_at: float | None = None
+    ) -> Carry:
+        """The attempt, before its call; a deletion only if it is not one too many."""
+        if made.call is Call.DELETE:
+            await self.brake.count(tx, Direction.OUT, deleted_at)
         now, link = self.context.clock.now(), made.link
         mark = Mark(self.context.installation, link.token, link.record.key) if made.call is Call.CREATE else None
         attempt = Attempt(
@@ -245,7 +251,7 @@ class Outward:
                 fresh = False
                 await asyncio.sleep(backoff.after(error))
             except Forbidden as error:
-                await self.steady.pause(error)
+                await self.steady.refused(error)
             else:
                 break
         self.context.paused.pop(self.system, None)
@@ -278,6 +284,8 @@ class Outward:
             if row is not None:
                 row = await References(tx, mapping).row_in(row)
             taken = take_answer(mapping, link, row, outcome.effect, outcome.current, stale=outcome.stale)
+            if taken.delete_row:
+                await self.brake.count_row(tx, attempt.at)
             await self._apply(tx, mapping, link, taken, row, attempt.key)
 
     async def _apply(

@@ -11,6 +11,7 @@ from bothways.model.change import Change, Operation
 from bothways.model.outcome import Direction
 from bothways.model.remote import RemoteEvent
 from bothways.ports import Delivered, EventFeed
+from bothways.sync.outward import Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Work:
     change: Change | None = None
     event: RemoteEvent | None = None
     payload: str = ""
+    trigger: Trigger | None = None
+    """What the log said of the record before it had to wait."""
     parked: str | None = None
     """It waited in the state under this id."""
     again: bool = False

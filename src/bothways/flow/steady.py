@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 from bothways.flow.context import Context
+from bothways.flow.pausing import refuse
 from bothways.flow.retry import Backoff
 from bothways.model.errors import Busy, Forbidden, Transient
 
@@ -54,7 +55,7 @@ class Steady:
                     raise Later from error
                 await asyncio.sleep(backoff.after(error))
             except Forbidden as error:
-                await self.pause(error)
+                await self.refused(error)
             else:
                 self.context.paused.pop(self.system, None)
                 return answer
@@ -63,7 +64,11 @@ class Steady:
         """For calls to the system."""
         return Backoff(self.context.patience.first, self.context.patience.most, self.context.random)
 
-    async def pause(self, error: Forbidden) -> None:
-        """The system refuses our key: no record is to blame, and all of them wait."""
-        self.context.paused[self.system] = str(error)
-        await asyncio.sleep(self.context.patience.forbidden)
+    async def refused(self, error: Forbidden) -> None:
+        """The system refuses our key: no record is to blame, and all of them wait. Raises ``Later``, or waits here."""
+        if self.context.patience.waits_for_key:
+            self.context.paused[self.system] = str(error)
+            await asyncio.sleep(self.context.patience.forbidden)
+            return
+        await self.retried(refuse, self.context, self.system, str(error))
+        raise Later from error

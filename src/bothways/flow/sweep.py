@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from bothways.flow.context import Context
+from bothways.flow.lanes import load_trigger
 from bothways.flow.routes import Work, WorkKey
 from bothways.model.errors import Busy
 from bothways.model.outcome import Direction, Parked
@@ -59,12 +60,12 @@ class Sweeper:
             return  # it is no longer in the settings, and may come back
         key = WorkKey(parked.direction, parked.system, parked.entity, parked.key)
         if parked.direction is Direction.OUT:
-            await self.put(key, Work(parked=parked.id), _nothing)
+            await self.put(key, Work(trigger=load_trigger(parked.payload), parked=parked.id), _nothing)
             return
         event = self.feeds[parked.system].decode(parked.payload.encode())
-        again = parked.waits_on == REPLAY
+        again = parked.id.startswith(f"{REPLAY}:")  # whatever it has waited for since
         await self.put(key, Work(event=event, payload=parked.payload, parked=parked.id, again=again), _nothing)
 
 
 REPLAY = "replay"
-"""What a replayed event waits on: nothing; it is dealt with although it was seen."""
+"""How the ids of replayed work begin; its events are dealt with although they were seen. It waits on nothing else."""

@@ -154,6 +154,14 @@ class Checkpoints(Protocol):
         """The value, None if there is none."""
         ...
 
+    async def hold(self, name: str, *, shared: bool = False) -> Value:
+        """The same, locked until the transaction ends: for whoever changes it by what it is.
+
+        ``shared``: beside others who hold it so, against those who change it; a value that was never stored is not
+        locked then.
+        """
+        ...
+
     async def store(self, name: str, value: Value) -> None:
         """Set it."""
         ...

@@ -200,6 +200,10 @@ class People:
         kept = await self._count(select(func.count()).select_from(letters))
         return kept, await self._count(select(func.count()).select_from(waiting))
 
+    async def waiting_on(self, name: str) -> int:
+        """How much of what is parked waits on this name."""
+        return await self._count(select(func.count()).select_from(waiting).where(waiting.c.waits_on == name))
+
     async def _count(self, query: Select[int]) -> int:
         number: int = (await self._session.execute(query)).scalar_one()
         return number

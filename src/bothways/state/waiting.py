@@ -58,6 +58,13 @@ class StoredCheckpoints:
         text = (await self._session.execute(_LOAD, {"p_name": name})).scalar_one_or_none()
         return None if text is None else load(text)
 
+    async def hold(self, name: str, *, shared: bool = False) -> Value:
+        if not shared:
+            await self._session.execute(self._upserts.insert_new(checkpoint), {"name": name, "value": dump(None)})
+        query = _HOLD_SHARED if shared else _HOLD
+        text = (await self._session.execute(query, {"p_name": name})).scalar_one_or_none()
+        return None if text is None else load(text)
+
     async def store(self, name: str, value: Value) -> None:
         values = {"name": name, "value": dump(value)}
         await self._session.execute(self._upserts.insert_or_replace(checkpoint), values)
@@ -80,3 +87,5 @@ _DUE = (
 _POSTPONE = update(table).where(table.c.id.in_(bindparam("p_ids", expanding=True))).values(due=bindparam("p_due"))
 _REMOVE = delete(table).where(table.c.id == bindparam("p_id"))
 _LOAD = select(checkpoint.c.value).where(checkpoint.c.name == bindparam("p_name"))
+_HOLD = _LOAD.with_for_update()
+_HOLD_SHARED = _LOAD.with_for_update(read=True)

@@ -78,6 +78,8 @@ class Trigger:
     """Its deletion is on the log: an absent row means that it is gone, not that its key is changing."""
     changes: tuple[tuple[float, Values], ...] = ()
     """Commit time (unix seconds) and row after it, of each change, oldest first."""
+    deleted_at: float | None = None
+    """When it was deleted, by the database's clock, where that is known."""
 
     def committed(self, column: str, value: Value) -> float | None:
         """When the column got this value, where these changes tell."""

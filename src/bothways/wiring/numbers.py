@@ -13,6 +13,7 @@ from bothways.flow.poll import checkpoint, gap_flag
 from bothways.insight.metrics import Metrics
 from bothways.model.values import Value
 from bothways.state.people import Counts
+from bothways.wiring.lanes import LaneStatus, lane_statuses
 from bothways.wiring.parts import Parts
 from bothways.wiring.topics import delivery_group, event_topics
 
@@ -40,6 +41,8 @@ class Status:
     """None: there is no slot, so nothing is captured."""
     backfills: Sequence[CourseStatus]
     """For each entity at each system."""
+    lanes: Sequence[LaneStatus]
+    """For each system, in each direction."""
 
 
 async def status_of(parts: Parts) -> Status:
@@ -55,7 +58,7 @@ async def status_of(parts: Parts) -> Status:
         pairs = [(name, system) for name, entity in parts.settings.entities.items() for system in entity.remotes]
         backfills = await courses(transaction.checkpoints, pairs)
     slot = await look_at_slot((await parts.catalogue()).store, parts.settings.slot)
-    return Status(await waiting_by_topic(parts), counts, polls, slot, backfills)
+    return Status(await waiting_by_topic(parts), counts, polls, slot, backfills, await lane_statuses(parts))
 
 
 async def waiting_by_topic(parts: Parts) -> Mapping[str, int]:

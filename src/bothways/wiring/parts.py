@@ -171,4 +171,5 @@ class Parts:
             installation=await catalogue.installation(),
             clock=self.clock,
             new_id=random_id,
+            deletions={name: system.max_deletions for name, system in self.settings.systems.items()},
         )

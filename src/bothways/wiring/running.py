@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from bothways.api.app import create_app
-from bothways.api.health import Health
+from bothways.api.health import Health, Pauses
 from bothways.api.probe import Probe
 from bothways.api.requests import Limits
 from bothways.api.server import HttpServer
@@ -26,6 +26,7 @@ from bothways.ports import Records, Role
 from bothways.state.cleanup import Cleanup
 from bothways.wiring.address import HealthOnly, take
 from bothways.wiring.installing import set_up_parts
+from bothways.wiring.lanes import in_words, watch_lanes
 from bothways.wiring.numbers import watch_capture, watch_delivery
 from bothways.wiring.parts import Parts, opened
 from bothways.wiring.topics import delivery_group, topics_by_object
@@ -43,6 +44,8 @@ class Assembly:
     receivers: dict[str, WebhookReceiver] = field(default_factory=dict)
     records: Records | None = None
     probes: dict[str, Probe] = field(default_factory=dict)
+    pauses: Pauses = dict
+    """What is paused, where this process delivers."""
 
     def receiving(self) -> Mapping[str, str | None]:
         """Whether the last webhook of each system could be kept."""
@@ -88,6 +91,8 @@ async def _deliver(parts: Parts, assembly: Assembly) -> None:
     letters = DeadLetters(parts.letters, log, parts.clock, routes.feeds, topic=parts.settings.dead_letter_topic)
     assembly.roles += [deliver, letters, Cleanup((await parts.catalogue()).store)]
     watch_delivery(assembly.metrics, parts, deliver)
+    watch_lanes(assembly.metrics, deliver)
+    assembly.pauses = lambda: in_words(deliver.paused())
 
 
 async def _capture(parts: Parts, assembly: Assembly) -> None:
@@ -133,6 +138,7 @@ async def _server(parts: Parts, assembly: Assembly, listen: str | None, health: 
         metrics=assembly.metrics,
         health=health,
         probes=assembly.probes,
+        pauses=assembly.pauses,
         records=assembly.records,
         receivers=assembly.receivers,
         api_keys=keys,

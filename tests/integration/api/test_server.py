@@ -233,7 +233,7 @@ async def test_readiness_says_what_is_missing() -> None:
         assert 'bothways_role_ready{role="deliver"} 0.0' in (await http.get("/metrics")).text
         roles["deliver"] = None
         ready = await http.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "roles": roles})
+        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "roles": roles, "paused": {}})
 
 
 async def test_the_reference_is_served() -> None:

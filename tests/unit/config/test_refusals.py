@@ -50,6 +50,7 @@ CHANGES = [
     ("[systems.stripe]", '[systems.stripe]\npoll = "soon"', "poll", 'as "60s", "10m"'),
     ("[systems.stripe]", '[systems.stripe]\napi_base = "127.0.0.1"', "api_base", 'as "http://127.0.0.1:12111"'),
     ("[systems.stripe]", '[systems.stripe]\nwebhook_secrets = [""]', "webhook_secrets", "empty secret"),
+    ("[systems.stripe]", '[systems.stripe]\nwebhook_secrets = ["sk_test_1"]', "webhook_secrets", "whsec_"),
     ("env:STRIPE_API_KEY", "env:NOT_SET", "env:NOT_SET", "variable NOT_SET is not set; set it: export NOT_SET=…"),
     ("env:STRIPE_API_KEY", "file:no/such", "file:no/such", "no/such cannot be read: No such file"),
     (

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bothways.flow.calling import Caller
+from bothways.flow.pausing import closures
 from bothways.flow.steady import Later, Steady
 from bothways.model.errors import Busy, CallRefused, FateUnknown, Forbidden, RateLimited, Unavailable
 from bothways.model.link import Attempt, Call
+from bothways.model.outcome import Direction
+from bothways.model.pause import By
 from bothways.model.record import RecordId
 from bothways.model.values import Values
 from bothways.sync.mapping import EntityMapping, FieldMap
@@ -20,9 +24,11 @@ from tests.unit.flow.parts import RECORD, SYSTEM, Parts
 MAPPING = EntityMapping("customer", SYSTEM, "customer", (FieldMap("name", "name"),))
 
 
-def parts() -> Parts:
+def parts(*, waits_for_key: bool = False) -> Parts:
     """A database and a remote."""
-    return Parts(MAPPING, Table(("id", "name")))
+    found = Parts(MAPPING, Table(("id", "name")))
+    found.context = replace(found.context, patience=replace(found.context.patience, waits_for_key=waits_for_key))
+    return found
 
 
 class Fails:
@@ -71,9 +77,22 @@ async def test_after_a_while_it_waits_in_the_state() -> None:
         await Steady(here.context, SYSTEM).called(never)
 
 
-async def test_a_refused_key_pauses_the_system_and_blames_no_record() -> None:
-    """However long it takes; it is said why, until a call goes through."""
+async def test_a_refused_key_pauses_the_system_in_the_state_and_blames_no_record() -> None:
+    """In both directions, so that every worker sees it; what was to be done is taken up later."""
     here = parts()
+    with pytest.raises(Later):
+        await Steady(here.context, SYSTEM).called(Fails(Forbidden("the key is revoked")))
+    assert {lane: [each.reason for each in found] for lane, found in here.context.closed.items()} == {
+        (SYSTEM, Direction.OUT): ["the key is revoked"],
+        (SYSTEM, Direction.IN): ["the key is revoked"],
+    }
+    async with here.catalogue.transaction() as tx:
+        assert [each.by for each in await closures(tx.checkpoints, (SYSTEM, Direction.IN))] == [By.KEY]
+
+
+async def test_a_refused_key_is_waited_for_by_who_has_nobody_else() -> None:
+    """However long it takes; it is said why, until a call goes through."""
+    here = parts(waits_for_key=True)
     said: list[dict[str, str]] = []
 
     async def run() -> str:
