@@ -15,7 +15,7 @@ from bothways.config.entities import EntitySettings
 from bothways.config.lines import Lines
 from bothways.config.problems import Problem, refusal
 from bothways.config.systems import SystemSettings
-from bothways.config.units import Address, Duration, Listen
+from bothways.config.units import DAY, Address, Duration, Listen
 from bothways.eventlog.form import Encoding, Form
 from bothways.model.errors import SettingsError
 
@@ -89,7 +89,8 @@ class LogSettings(Model):
     url: str = Field("sqlite", description="`kafka://host:port[,host:port]`, `sqlite`, or `sqlite:///PATH`.")
     prefix: str = Field("bothways", description="First part of the topics' names.")
     partitions: int = Field(6, description="Partitions of a topic that `setup` makes.", ge=1, le=10_000)
-    retention: Duration = Field(7 * 86400.0, description="How long remote events and dead letters are kept.")
+    retention: Duration = Field(7 * DAY, description="How long the topics keep what is replaced or passing.")
+    compact: bool = Field(True, description="Whether an entity's own topic keeps every record's last state.")
     encoding: Encoding = Field(
         Encoding.READABLE,
         description="The form of values: `readable`, or `debezium` for what Debezium writes by default.",
@@ -129,6 +130,14 @@ class LogSettings(Model):
         return self
 
 
+class RetentionSettings(Model):
+    """``[retention]``: how long the state keeps what holds values, and nobody needs for the sync."""
+
+    dead_letters: Duration = Field(90 * DAY, description="Dead letters.")
+    conflicts: Duration = Field(90 * DAY, description="Conflicts that are settled.")
+    requests: Duration = Field(DAY, description="Answers to the API's idempotency keys.")
+
+
 class HttpSettings(Model):
     """``[http]``: the HTTP server of a process."""
 
@@ -161,6 +170,9 @@ class Settings(Model):
     data: Path = Field(Path(".bothways"), description="Folder of the embedded parts, beside the settings.")
     catalogue: CatalogueSettings = Field(description="The user's own database.")
     log: LogSettings = Field(default_factory=LogSettings.model_construct, description="Where the topics lie.")
+    retention: RetentionSettings = Field(
+        default_factory=RetentionSettings.model_construct, description="How long the state keeps what it holds."
+    )
     http: HttpSettings = Field(default_factory=HttpSettings.model_construct, description="The HTTP server.")
     systems: dict[str, SystemSettings] = Field(default_factory=dict, description="The remote systems, by name.")
     entities: dict[str, EntitySettings] = Field(description="The kinds of record that are kept in step.", min_length=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from bothways.model.record import Mark, RecordId
@@ -103,3 +103,9 @@ class Link:
     held: Mapping[str, Held] = field(default_factory=dict)
     due: float | None = None
     """Unix seconds, our clock: when to look at the record again if nobody has."""
+
+    def buried(self) -> Link:
+        """The pair's tombstone. It holds no values: whoever deletes a person's record wants them gone."""
+        return replace(
+            self, deleted=True, base=Base(), remote_times={}, ours={}, refused={}, refused_inward={}, held={}
+        )

@@ -39,7 +39,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """How a topic is made. ``retention_seconds`` None keeps for ever."""
+    """How a topic is made. ``retention_seconds``: how long it keeps messages, None: for ever.
+
+    Of a compacted topic: how long at most what was replaced or deleted can still be read there.
+    """
 
     name: str
     compacted: bool = False

@@ -30,14 +30,16 @@ class Kept:
         return self.table.c.at
 
 
-RULES: Sequence[Kept] = (
-    # Stripe lists its events for 30 days; one day on top, for clocks and for a poller that was away.
-    Kept(seen, 31 * DAY, true()),
-    Kept(attempt, 31 * DAY, true()),
-    Kept(request, DAY, true()),
-    Kept(dead_letter, 90 * DAY, dead_letter.c.published),
-    Kept(conflict, 90 * DAY, conflict.c.winner != "review"),
-)
+def rules(*, dead_letters: float = 90 * DAY, conflicts: float = 90 * DAY, requests: float = DAY) -> Sequence[Kept]:
+    """What is kept how long, in seconds. What was seen and sent is kept as long as it can come back."""
+    return (
+        # Stripe lists its events for 30 days; one day on top, for clocks and for a poller that was away.
+        Kept(seen, 31 * DAY, true()),
+        Kept(attempt, 31 * DAY, true()),
+        Kept(request, requests, true()),
+        Kept(dead_letter, dead_letters, dead_letter.c.published),
+        Kept(conflict, conflicts, conflict.c.winner != "review"),
+    )
 
 
 class Cleanup:
@@ -46,9 +48,15 @@ class Cleanup:
     name = "cleanup"
 
     def __init__(
-        self, store: Store, *, now: Callable[[], float] = time.time, every: float = 600.0, batch: int = 1000
+        self,
+        store: Store,
+        kept: Sequence[Kept] | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+        every: float = 600.0,
+        batch: int = 1000,
     ) -> None:
-        self._store, self._now, self._every, self._batch = store, now, every, batch
+        self._store, self._rules, self._now, self._every, self._batch = store, kept or rules(), now, every, batch
 
     def ready(self) -> str | None:
         """Nothing depends on it."""
@@ -66,7 +74,7 @@ class Cleanup:
     async def once(self) -> int:
         """Take out all that is too old; returns how many rows that were."""
         removed = 0
-        for rule in RULES:
+        for rule in self._rules:
             while taken := await self._remove(rule):
                 removed += taken
         return removed

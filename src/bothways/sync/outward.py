@@ -147,7 +147,7 @@ def _never_seen(link: Link, column: str) -> bool:
 def _decide_absent(mapping: EntityMapping, link: Link) -> Decision:
     if link.deleted or not link.row_gone:
         return Nothing(link)
-    gone = replace(link, deleted=True, revision=link.revision + 1)
+    gone = replace(link.buried(), revision=link.revision + 1)
     if link.remote_id is None or mapping.deletes_out is Deletes.IGNORE:
         return Nothing(gone)
     if mapping.deletes_out is Deletes.MARK and mapping.mark_out is not None:
@@ -312,11 +312,10 @@ def take_answer(
 
 def _taken_gone(mapping: EntityMapping, link: Link, row: Row | None, attempt: Attempt) -> Taken:
     """The object is gone (or, for ``mark``, counts as gone): by our deletion, or before our update reached it."""
-    gone = replace(link, deleted=True)
     if attempt.call is Call.DELETE or (attempt.call is Call.UPDATE and not attempt.columns):
-        return Taken(Merge(gone), retire=link.remote_id)
+        return Taken(Merge(link.buried()), retire=link.remote_id)
     lost = Conflict(link.record, link.system, "", dict(attempt.columns), None, link.system, "deletion")
-    return taken_away(mapping, gone, row, (lost,))
+    return taken_away(mapping, link, row, (lost,))
 
 
 def taken_away(mapping: EntityMapping, link: Link, row: Row | None, conflicts: tuple[Conflict, ...] = ()) -> Taken:
@@ -325,7 +324,7 @@ def taken_away(mapping: EntityMapping, link: Link, row: Row | None, conflicts: t
         lost = compute_patch(mapping, link, row).columns
         conflicts = (Conflict(link.record, link.system, "", dict(lost), None, link.system, "deletion"),) if lost else ()
     kept = row is not None and mapping.deletes_in is not Deletes.PROPAGATE
-    link = replace(link, deleted=True, row_kept=kept, revision=link.revision + 1)
+    link = replace(link.buried(), row_kept=kept, revision=link.revision + 1)
     return Taken(
         Merge(link, conflicts=conflicts),
         delete_row=row is not None and mapping.deletes_in is Deletes.PROPAGATE,
@@ -343,7 +342,7 @@ def call_refused(mapping: EntityMapping, link: Link, path: str | None) -> Link:
     assert attempt is not None, "the caller holds the attempt's link"
     free = replace(link, attempt=None, due=None, revision=link.revision + 1)
     if not attempt.columns:
-        return replace(free, deleted=True)
+        return free.buried()
     named = {
         each.column: attempt.columns[each.column]
         for each in mapping.fields

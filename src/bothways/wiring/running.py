@@ -23,7 +23,7 @@ from bothways.flow.supervise import Supervisor
 from bothways.insight.metrics import Metrics
 from bothways.model.errors import SettingsError
 from bothways.ports import Records, Role
-from bothways.state.cleanup import Cleanup
+from bothways.state.cleanup import Cleanup, rules
 from bothways.wiring.address import HealthOnly, take
 from bothways.wiring.installing import set_up_parts
 from bothways.wiring.lanes import in_words, watch_lanes
@@ -89,7 +89,9 @@ async def _deliver(parts: Parts, assembly: Assembly) -> None:
     log, routes = await parts.log(), await parts.routes()
     deliver = Deliver(await parts.context(), log, routes, group=delivery_group(parts.settings))
     letters = DeadLetters(parts.letters, log, parts.clock, routes.feeds, topic=parts.settings.dead_letter_topic)
-    assembly.roles += [deliver, letters, Cleanup((await parts.catalogue()).store)]
+    kept = parts.settings.retention
+    cleanup = rules(dead_letters=kept.dead_letters, conflicts=kept.conflicts, requests=kept.requests)
+    assembly.roles += [deliver, letters, Cleanup((await parts.catalogue()).store, cleanup)]
     watch_delivery(assembly.metrics, parts, deliver)
     watch_lanes(assembly.metrics, deliver)
     assembly.pauses = lambda: in_words(deliver.paused())

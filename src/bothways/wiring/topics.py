@@ -12,15 +12,18 @@ from bothways.ports import Topic
 def all_topics(settings: Settings) -> tuple[Topic, ...]:
     """Every topic of this installation.
 
-    An entity's own topic is compacted and kept for ever, so that it holds every record's last state; a shared one is
-    not, since two entities may have the same key.
+    An entity's own topic is compacted, so that it holds every record's last state; a shared one is not, since two
+    entities may have the same key.
     """
     log = settings.log
     entities = Counter(settings.topic(name) for name in settings.entities)
     catalogue = [
-        Topic(name, compacted=True, retention_seconds=None, partitions=log.partitions)
-        if count == 1
-        else Topic(name, retention_seconds=log.retention, partitions=log.partitions)
+        Topic(
+            name,
+            compacted=log.compact and count == 1,
+            retention_seconds=log.retention,
+            partitions=log.partitions,
+        )
         for name, count in entities.items()
     ]
     passing = [*event_topics(settings), settings.dead_letter_topic]

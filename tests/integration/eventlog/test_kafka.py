@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # ConfigResource is exported, and not declared so
+    AdminClient,
+    ConfigResource,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from bothways.eventlog.kafka import KafkaLog
@@ -194,3 +197,18 @@ async def test_a_login_that_is_right_works(kafka_guarded: str) -> None:
     assert numbers(list((await log.tails([topic])).values())) == [2]
     await consumer.close()
     await log.close()
+
+
+async def test_topics_are_made_with_their_retention(kafka_servers: str) -> None:
+    """Where a topic is compacted the broker is told when at the latest; a topic that passes is told how long."""
+    compacted, passing = unique("compacted"), unique("passing")
+    log = KafkaLog(kafka_servers)
+    await log.ensure(
+        [Topic(compacted, compacted=True, retention_seconds=3600.0), Topic(passing, retention_seconds=60.0)]
+    )
+    await log.close()
+    admin = AdminClient({"bootstrap.servers": kafka_servers})
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in (compacted, passing)]
+    first, second = (answer.result(30.0) for answer in admin.describe_configs(asked).values())
+    assert (first["cleanup.policy"].value, first["max.compaction.lag.ms"].value) == ("compact", "3600000")
+    assert (second["cleanup.policy"].value, second["retention.ms"].value) == ("delete", "60000")

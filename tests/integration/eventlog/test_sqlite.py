@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,3 +183,21 @@ async def test_a_topic_that_is_not_there_is_a_matter_of_setup(tmp_path: Path) ->
     await log.close()
     with pytest.raises(Unavailable, match="closed"):
         await log.ensure([Topic("t")])
+
+
+async def test_what_was_deleted_goes_in_time_from_a_quiet_compacted_topic(tmp_path: Path) -> None:
+    """Two messages are not worth compacting, but the retention that ``ensure`` said last does not wait for more."""
+    rarely = Cleaning(interval_seconds=0.1, compact_after=1_000_000, keep_tombstones_seconds=0.0)
+    log = SqliteLog(tmp_path / "test.db", rarely)
+    await log.ensure([Topic("t", compacted=True, retention_seconds=None, partitions=1)])
+    appender = log.appender()
+    for key, value in ((b"1", b"a name"), (b"1", None), (b"2", b"another")):
+        appender.append(Message("t", key, value))
+    await log.ensure([Topic("t", compacted=True, retention_seconds=0.1, partitions=1)])
+    with contextlib.closing(sqlite3.connect(tmp_path / "test.db")) as look:
+        async with asyncio.timeout(60):
+            # Another thread takes them out, and tells nobody
+            while len(left := look.execute("select value from messages").fetchall()) > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert left == [(b"another",)]
+    await log.close()

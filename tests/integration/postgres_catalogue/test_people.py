@@ -12,7 +12,7 @@ from bothways.connectors.postgres.catalogue import PostgresCatalogue
 from bothways.model.errors import NoSuchRecord
 from bothways.model.outcome import Conflict, DeadLetter, Direction, Parked
 from bothways.model.record import RecordId
-from bothways.state.cleanup import DAY, Cleanup
+from bothways.state.cleanup import DAY, Cleanup, rules
 from bothways.state.people import PairCount
 from tests.suites.catalogue import ended, still_waits
 from tests.suites.catalogue_state import ADA, ATTEMPT, GRACE
@@ -184,6 +184,8 @@ async def test_what_is_too_old_is_taken_out(prepared: str, sql: psycopg.Connecti
     assert await cleanup.once() == 8 * 3 + 8 + 38
     assert counted(sql) == {"seen": 32 * 3, "attempt": 32, "request": 2, "conflict": 40, "dead_letter": 40}
     assert await cleanup.once() == 0
+    shorter = rules(dead_letters=10 * DAY, conflicts=20 * DAY, requests=DAY)
+    assert await Cleanup(catalogue.store, shorter, now=lambda: clock[0], batch=7).once() == 14 + 9
     clock[0] = 200 * DAY
     await cleanup.once()
     assert counted(sql) == {"seen": 0, "attempt": 0, "request": 0, "conflict": 20, "dead_letter": 20}

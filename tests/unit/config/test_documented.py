@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from bothways.config.entities import EntitySettings, FieldSettings, RemoteMapping
-from bothways.config.settings import CatalogueSettings, HttpSettings, LogSettings
+from bothways.config.settings import CatalogueSettings, HttpSettings, LogSettings, RetentionSettings
 from bothways.config.systems import StripeSettings
 from bothways.sync.transforms import NAMED
 from tests.unit.config.writing import read
@@ -18,6 +18,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("## `[catalogue]`", CatalogueSettings),
     ("## `[log]`", LogSettings),
+    ("## `[retention]`", RetentionSettings),
     ("## `[http]`", HttpSettings),
     ("## `[systems.NAME]`", StripeSettings),
     ("## `[entities.NAME]`", EntitySettings),

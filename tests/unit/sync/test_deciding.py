@@ -30,7 +30,7 @@ from bothways.sync.outward import (
     taken_away,
 )
 from bothways.sync.transforms import UNIX_SECONDS
-from tests.unit.sync.pair import COLUMNS, PATHS, RECORD, SYSTEM, Pair, document_of, mapping_of, sent
+from tests.unit.sync.pair import COLUMNS, PATHS, RECORD, SYSTEM, Pair, attempt_of, document_of, mapping_of, sent
 
 MAPPING = mapping_of()
 START: dict[str, Value] = dict.fromkeys(COLUMNS, "old")
@@ -330,3 +330,22 @@ def test_a_replayed_answer_says_what_was_done_not_what_is() -> None:
     assert taken.merge.link.attempt is None
     assert taken.merge.link.base.remote["a"] == "later"
     assert taken.merge.link.ours == {}, "what is there now is not ours"
+
+
+def test_a_tombstone_holds_no_values() -> None:
+    """However a pair comes to its end: by the row, by the remote, by our own call, by a deletion that is refused."""
+    pair = linked(name="Secret")
+    link = replace(pair.link, refused={"name": "Secret"}, held={"name": Held("Secret", 1)}, remote_times={"name": 1})
+    absent = decide(replace(MAPPING, deletes_out=Deletes.IGNORE), replace(link, row_gone=True), None, GONE)
+    made = decide(MAPPING, replace(link, row_gone=True), None, GONE)
+    assert isinstance(absent, Nothing)
+    assert isinstance(made, Make)
+    attempt = attempt_of(made, "key", "cus_1")
+    called = replace(made.link, attempt=attempt)
+    gone = RemoteObject("cus_1", gone=True)
+    answered = take_answer(MAPPING, called, None, gone, Answer(gone, Window(1, 1)), stale=False).merge.link
+    ends = [absent.link, answered, call_refused(MAPPING, called, None), taken_away(MAPPING, link, None).merge.link]
+    for each in ends:
+        assert each.deleted
+        assert (each.base, each.held, each.refused, each.remote_times) == (Base(), {}, {}, {})
+        assert "Secret" not in repr(replace(each, attempt=None))

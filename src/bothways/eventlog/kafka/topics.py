@@ -46,11 +46,12 @@ def _made(answer: Future[None]) -> None:
 
 def _described(topic: Topic) -> NewTopic:
     """The number of replicas is the broker's default."""
+    kept_ms = None if topic.retention_seconds is None else str(max(1, round(topic.retention_seconds * 1000)))
     if topic.compacted:
-        config = {"cleanup.policy": "compact"}
+        # Unless told, a broker compacts when it pays: what somebody wanted deleted could stay for years.
+        config = {"cleanup.policy": "compact"} | ({"max.compaction.lag.ms": kept_ms} if kept_ms else {})
     else:
-        retention = -1 if topic.retention_seconds is None else round(topic.retention_seconds * 1000)
-        config = {"cleanup.policy": "delete", "retention.ms": str(retention)}
+        config = {"cleanup.policy": "delete", "retention.ms": kept_ms or "-1"}
     return NewTopic(topic.name, topic.partitions, -1, config=config)
 
 

@@ -77,16 +77,17 @@ class Cleaner:
         for place in load_topics(connection).values():
             for partition in place.partitions:
                 if place.compacted:
-                    yield from self._compact(connection, partition)
+                    yield from self._compact(connection, place, partition)
                 else:
                     yield from _expire(connection, place, partition)
 
-    def _compact(self, connection: sqlite3.Connection, partition: int) -> Iterator[None]:
+    def _compact(self, connection: sqlite3.Connection, place: Place, partition: int) -> Iterator[None]:
         """Of each key leave the last message; of a deleted key nothing, after a time."""
         end, cleaned = connection.execute(
             "select next_offset, cleaned_offset from partitions where id = ?", (partition,)
         ).fetchone()
-        if end - cleaned < max(self._cleaning.compact_after, cleaned // 2):
+        pays = end - cleaned >= max(self._cleaning.compact_after, cleaned // 2)
+        if not pays and not _is_overdue(connection, place, (partition << OFFSET_BITS) + cleaned):
             return
         base = partition << OFFSET_BITS
         newest: dict[bytes, int] = {}
@@ -117,6 +118,17 @@ class Cleaner:
             connection.executemany("delete from messages where id = ?", gone)
             position = rows[-1][0] + 1 if len(rows) == _CHUNK else upto
             yield
+
+
+def _is_overdue(connection: sqlite3.Connection, place: Place, dirty: int) -> bool:
+    """Whether the first message that was not compacted yet has waited as long as the topic allows."""
+    if place.retention_ms is None:
+        return False
+    found = connection.execute(
+        "select timestamp_ms from messages where id >= ? and id < ? order by id limit 1",
+        (dirty, ((dirty >> OFFSET_BITS) + 1) << OFFSET_BITS),
+    ).fetchone()
+    return found is not None and found[0] < now_ms() - place.retention_ms
 
 
 def _expire(connection: sqlite3.Connection, place: Place, partition: int) -> Iterator[None]:

@@ -47,20 +47,23 @@ def now_ms() -> int:
 
 
 def create_topics(connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:
-    """Make those that are missing."""
+    """Make those that are missing; the others keep messages as long as is said now."""
     for topic in topics:
         retention = None if topic.retention_seconds is None else round(topic.retention_seconds * 1000)
         made = connection.execute(
             "insert into topics (name, partitions, compacted, retention_ms) values (?, ?, ?, ?) on conflict do nothing",
-            (topic.name, topic.partitions, topic.compacted, None if topic.compacted else retention),
+            (topic.name, topic.partitions, topic.compacted, retention),
         )
         if made.rowcount:
             rows = [(made.lastrowid, number) for number in range(topic.partitions)]
             connection.executemany("insert into partitions (topic_id, number) values (?, ?)", rows)
+        else:
+            changed = (retention, topic.name, retention)
+            connection.execute("update topics set retention_ms = ? where name = ? and retention_ms is not ?", changed)
 
 
 def load_topics(connection: sqlite3.Connection) -> dict[str, Place]:
-    """All topics by name. They are never changed once made, so what was loaded stays true."""
+    """All topics by name. Once made only their retention changes; the cleaner reads it anew each time."""
     rows = connection.execute(
         "select name, compacted, retention_ms, partitions.id from topics join partitions on topic_id = topics.id"
         " order by topic_id, number"
