@@ -12,7 +12,7 @@ from bothways.api.health import Health, Pauses, Probes, health_router
 from bothways.api.observe import Observer
 from bothways.api.records import records_router
 from bothways.api.reference import reference_router
-from bothways.api.requests import ApiKeys, Limits
+from bothways.api.requests import ApiKeys, Bodies, Limits
 from bothways.api.webhooks import webhooks_router
 from bothways.flow.receive import Receiver
 from bothways.insight.metrics import Metrics
@@ -37,7 +37,7 @@ def create_app(
     ``/v1`` needs one of ``api_keys``, if there are any. Webhooks are authenticated by their signatures; health,
     metrics and the reference are open to whoever reaches the address.
     """
-    limits = limits or Limits()
+    bodies = Bodies(limits or Limits())
     app = FastAPI(
         title="bothways",
         version=__version__,
@@ -51,7 +51,7 @@ def create_app(
     app.include_router(health_router(health, probes or {}, pauses, metrics))
     app.include_router(reference_router(app))
     if receivers:
-        app.include_router(webhooks_router(receivers, limits, metrics))
+        app.include_router(webhooks_router(receivers, bodies, metrics))
     if records is not None:
-        app.include_router(records_router(records, ApiKeys(api_keys), limits))
+        app.include_router(records_router(records, ApiKeys(api_keys), bodies))
     return app

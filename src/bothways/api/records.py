@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response
 
 from bothways.api.documents import render
+from bothways.api.gate import Gate
 from bothways.api.problems import Problem
-from bothways.api.requests import ApiKeys, Limits, read_json
+from bothways.api.requests import ApiKeys, Bodies
 from bothways.ports import Records, Written
 
 TOKEN_HEADER = "Bothways-Token"  # noqa: S105 - a header's name
@@ -34,44 +35,50 @@ IdempotencyKey = Annotated[
 class _Endpoints:
     """The five operations on records."""
 
-    def __init__(self, records: Records, limits: Limits) -> None:
+    def __init__(self, records: Records, bodies: Bodies) -> None:
         self._records = records
-        self._limits = limits
+        self._bodies = bodies
+        self._gate = Gate()
 
     async def page(self, entity: Entity, limit: Limit = 100, cursor: Cursor = None) -> Response:
         """List records, by primary key."""
-        page = await self._records.list(_plain(entity), limit, cursor)
+        async with self._gate.enter():
+            page = await self._records.list(_plain(entity), limit, cursor)
         return _answer({"data": list(page.rows), "next_cursor": page.next_cursor})
 
     async def create(self, request: Request, entity: Entity, idempotency_key: IdempotencyKey = None) -> Response:
         """Create a record; answers the row as it is, with what the database filled in."""
-        values = await read_json(request, self._limits)
-        written = await self._records.write(_plain(entity), None, values, idempotency_key=_usable(idempotency_key))
-        return _written(written, 201)
+        return _written(await self._write(request, _plain(entity), None, _usable(idempotency_key)), 201)
 
     async def get(self, entity: Entity, key: Key) -> Response:
         """Show one record."""
-        return _answer(await self._records.get(_plain(entity), _plain(key)))
+        async with self._gate.enter():
+            row = await self._records.get(_plain(entity), _plain(key))
+        return _answer(row)
 
     async def update(
         self, request: Request, entity: Entity, key: Key, idempotency_key: IdempotencyKey = None
     ) -> Response:
         """Set the columns that the body names; the others stay as they are."""
-        values = await read_json(request, self._limits)
-        written = await self._records.write(
-            _plain(entity), _plain(key), values, idempotency_key=_usable(idempotency_key)
-        )
-        return _written(written, 200)
+        return _written(await self._write(request, _plain(entity), _plain(key), _usable(idempotency_key)), 200)
 
     async def delete(self, entity: Entity, key: Key) -> Response:
         """Delete a record; what follows at the remote systems is for the entity's settings to say."""
-        token = await self._records.delete(_plain(entity), _plain(key))
+        async with self._gate.enter(_record(_plain(entity), _plain(key))):
+            token = await self._records.delete(entity, key)
         return Response(status_code=204, headers={TOKEN_HEADER: token})
 
+    async def _write(self, request: Request, entity: str, key: str | None, idempotency_key: str | None) -> Written:
+        things = [] if key is None else [_record(entity, key)]
+        if idempotency_key is not None:
+            things.append(f"idempotency key {idempotency_key}")
+        async with self._bodies.read_json(request) as values, self._gate.enter(*things):
+            return await self._records.write(entity, key, values, idempotency_key=idempotency_key)
 
-def records_router(records: Records, keys: ApiKeys, limits: Limits) -> APIRouter:
+
+def records_router(records: Records, keys: ApiKeys, bodies: Bodies) -> APIRouter:
     """The routes over the user's records."""
-    endpoints = _Endpoints(records, limits)
+    endpoints = _Endpoints(records, bodies)
     router = APIRouter(prefix="/v1/records", tags=["records"], dependencies=[Depends(keys.check)])
     body = {"requestBody": {"required": True, "content": _json(_RECORD)}}
     one, all_of = "/{entity}/{key:path}", "/{entity}"
@@ -134,6 +141,10 @@ def _written(written: Written, status: int) -> Response:
     if written.repeated:
         headers[REPEATED_HEADER] = "true"
     return _answer(written.row, status, headers)
+
+
+def _record(entity: str, key: str) -> str:
+    return f"record {entity}/{key}"
 
 
 def _plain(name: str) -> str:

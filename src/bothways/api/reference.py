@@ -26,9 +26,11 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 def reference_router(app: FastAPI) -> APIRouter:
     """The route of the page about this app."""
     router = APIRouter()
+    page: str | None = None
 
     async def reference() -> Response:
-        page = reference_page(app.openapi())
+        nonlocal page
+        page = page or reference_page(app.openapi())
         return Response(page, headers={"Content-Security-Policy": _POLICY}, media_type="text/html; charset=utf-8")
 
     router.add_api_route("/docs", reference, methods=["GET"], include_in_schema=False, response_class=Response)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from ipaddress import ip_address
@@ -30,6 +31,8 @@ class Limits:
     """From the end of the head to the end of the body."""
     depth: int = 32
     """Levels of a JSON body, its outermost object counted."""
+    bodies_bytes: int = 16_777_216
+    """Of all bodies that are in work: what each has beyond its first ``SMALL_BYTES``. Room for four is always kept."""
 
 
 class ApiKeys:
@@ -77,33 +80,69 @@ def _is_local(host: str) -> bool:
         return False
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body as it came. Raises ``Problem``: 413 too large, 408 too slow, 400 cut off."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limits.body_bytes:
-                    raise _too_large(limits)
-    except TimeoutError:
-        raise Problem(408, f"The body took longer than {limits.body_seconds:g} seconds.") from None
-    except ClientDisconnect:
-        raise Problem(400, "The body was cut off, or its chunks are malformed.") from None
-    return bytes(body)
+SMALL_BYTES = 65_536
+"""So much of a body always has room: a crowd of large ones must not keep out a webhook."""
 
 
-async def read_json(request: Request, limits: Limits) -> dict[str, Value]:
-    """The body as a JSON object. Raises ``Problem``: as ``read_body``, 415 not declared as JSON, 400 not JSON."""
-    check_media_type(request.headers.get("content-type", ""))
-    body = await read_body(request, limits)
-    try:
-        return read_object(body, limits.depth)
-    except NotJson as error:
-        raise Problem(400, str(error)) from None
+class Bodies:
+    """Reads bodies, and keeps what all of them take together within bounds, however many come at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._room = max(limits.bodies_bytes, 4 * limits.body_bytes)
+
+    @asynccontextmanager
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """The body as it came; its room is taken until the end of the block.
+
+        Raises ``Problem``: 413 too large, 408 too slow, 400 cut off, 503 too many large ones at a time.
+        """
+        body, held = bytearray(), 0
+        self._check_length(request.headers.get("content-length", ""))
+        try:
+            async with aclosing(self._chunks(request)) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    self._check_length(str(len(body)))
+                    more = max(0, len(body) - SMALL_BYTES) - held
+                    if more > self._room:
+                        raise Problem(503, "Too many large bodies at a time.", headers={"Retry-After": "1"})
+                    held += more
+                    self._room -= more
+            yield bytes(body)
+        finally:
+            self._room += held
+
+    @asynccontextmanager
+    async def read_json(self, request: Request) -> AsyncIterator[dict[str, Value]]:
+        """The body as a JSON object. Raises ``Problem``: as ``read``, 415 not declared as JSON, 400 not JSON."""
+        check_media_type(request.headers.get("content-type", ""))
+        async with self.read(request) as body:
+            try:
+                document = read_object(body, self._limits.depth)
+            except NotJson as error:
+                raise Problem(400, str(error)) from None
+            yield document
+
+    async def _chunks(self, request: Request) -> AsyncGenerator[bytes, None]:
+        deadline = asyncio.get_running_loop().time() + self._limits.body_seconds
+        chunks = aiter(request.stream())
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise Problem(408, f"The body took longer than {self._limits.body_seconds:g} seconds.") from None
+            except ClientDisconnect:
+                raise Problem(400, "The body was cut off, or its chunks are malformed.") from None
+            yield chunk
+
+    def _check_length(self, length: str) -> None:
+        """Of the body so far, or as it is declared. Raises ``Problem`` 413."""
+        if length.isdecimal() and int(length[:20]) > self._limits.body_bytes:
+            raise Problem(413, f"The body is larger than {self._limits.body_bytes} bytes.")
 
 
 def check_media_type(declared: str) -> None:
@@ -114,7 +153,3 @@ def check_media_type(declared: str) -> None:
     is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     if not is_json or str(parsed.get_param("charset", "utf-8")).lower() not in ("utf-8", "utf8", "us-ascii"):
         raise Problem(415, "The body must be JSON.", hint="Send Content-Type: application/json, in UTF-8.")
-
-
-def _too_large(limits: Limits) -> Problem:
-    return Problem(413, f"The body is larger than {limits.body_bytes} bytes.")

@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from bothways.api.protocol import HEAD_SECONDS, PatientProtocol
+from bothways.api.protocol import HEAD_SECONDS, TAKE_SECONDS, PatientProtocol
 from bothways.model.errors import SettingsError
 
 IDLE_SECONDS = 30
@@ -32,11 +32,19 @@ class HttpServer:
 
     name = "http"
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, head_seconds: float = HEAD_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        head_seconds: float = HEAD_SECONDS,
+        take_seconds: float = TAKE_SECONDS,
+    ) -> None:
         self._app = app
         self._host = host
         self._port = port
-        self._head_seconds = head_seconds
+        self._patience = {"head_seconds": head_seconds, "take_seconds": take_seconds}
         self._claimed: socket.socket | None = None
         self._serving = False
 
@@ -89,7 +97,7 @@ class HttpServer:
 
     def _server(self) -> uvicorn.Server:
         """Uvicorn's server, ready to start; its own ``serve`` would take the process's signals."""
-        protocol = type("Protocol", (PatientProtocol,), {"head_seconds": self._head_seconds})
+        protocol = type("Protocol", (PatientProtocol,), self._patience)
         config = uvicorn.Config(
             self._app,
             http=protocol,

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from starlette.responses import Response
 
 from bothways.api.problems import Problem
-from bothways.api.requests import Limits, read_body
+from bothways.api.requests import Bodies
 from bothways.flow.receive import Receiver
 from bothways.insight.metrics import Metrics
 from bothways.insight.seldom import Seldom
@@ -24,16 +24,18 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Malformed, not signed by this system, or too old: sending it again will not help."},
     404: {"description": "No system of that name receives here."},
     413: {"description": "Larger than a webhook may be."},
-    503: {"description": "The log does not answer: send it again after Retry-After seconds."},
+    503: {
+        "description": "The log does not answer, or too much comes at a time: send it again after Retry-After seconds."
+    },
 }
 
 
 class _Webhooks:
     """The endpoint over the receivers of this process."""
 
-    def __init__(self, receivers: Mapping[str, Receiver], limits: Limits, counted: Counter) -> None:
+    def __init__(self, receivers: Mapping[str, Receiver], bodies: Bodies, counted: Counter) -> None:
         self._receivers = receivers
-        self._limits = limits
+        self._bodies = bodies
         self._counted = counted
         self._seldom = Seldom()
 
@@ -44,9 +46,9 @@ class _Webhooks:
         receiver = self._receivers.get(system)
         if receiver is None:
             raise Problem(404, "No system of that name receives webhooks here.")
-        body = await read_body(request, self._limits)
         try:
-            kept = await receiver.receive(body, request.headers)
+            async with self._bodies.read(request) as body:
+                kept = await receiver.receive(body, request.headers)
         except WebhookRefused as error:
             self._counted.labels(system, "refused").inc()
             kept_back = self._seldom.passes((system, str(error)))
@@ -60,10 +62,10 @@ class _Webhooks:
         return Response(status_code=200)
 
 
-def webhooks_router(receivers: Mapping[str, Receiver], limits: Limits, metrics: Metrics) -> APIRouter:
+def webhooks_router(receivers: Mapping[str, Receiver], bodies: Bodies, metrics: Metrics) -> APIRouter:
     """The route, for the systems that this process receives."""
     counted = metrics.counter("webhooks", "Webhooks by what became of them.", "system", "outcome")
-    endpoint = _Webhooks(receivers, limits, counted)
+    endpoint = _Webhooks(receivers, bodies, counted)
     router = APIRouter(tags=["webhooks"])
     body = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
     router.add_api_route(

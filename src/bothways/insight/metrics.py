@@ -66,6 +66,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it without types
         self.registry = CollectorRegistry(auto_describe=True)
         self._watched: list[_Watched] = []
+        self._current_page: asyncio.Future[bytes] | None = None
+        self._next_page: asyncio.Future[bytes] | None = None
         ProcessCollector(registry=self.registry)
         self._failed = self.counter("metrics_failed", "Numbers that could not be read for this page.", "metric")
 
@@ -96,7 +98,18 @@ class Metrics:
         self.registry.register(watched)
 
     async def page(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Everything, in Prometheus' text format.
+
+        Made for one at a time, since some of it asks the database: those who ask meanwhile share the next.
+        """
+        if self._next_page is None:
+            self._next_page = asyncio.ensure_future(self._page_after(self._current_page))
+        return await asyncio.shield(self._next_page)
+
+    async def _page_after(self, before: asyncio.Future[bytes] | None) -> bytes:
+        if before is not None:
+            await asyncio.wait([before])
+        self._current_page, self._next_page = self._next_page, None
         await asyncio.gather(*(self._refresh(watched) for watched in self._watched))
         return generate_latest(self.registry)
 

@@ -21,9 +21,9 @@ SECONDS = 10.0
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, head_seconds: float = 20.0) -> AsyncIterator[HttpServer]:
+async def serving(app: ASGIApp, *, head_seconds: float = 20.0, take_seconds: float = 20.0) -> AsyncIterator[HttpServer]:
     """The app served on a free port of loopback, until the block ends."""
-    server = HttpServer(app, "127.0.0.1", 0, head_seconds=head_seconds)
+    server = HttpServer(app, "127.0.0.1", 0, head_seconds=head_seconds, take_seconds=take_seconds)
     running = asyncio.create_task(server.run())
     try:
         async with asyncio.timeout(SECONDS):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -179,19 +181,72 @@ async def test_what_is_no_http_is_told_as_a_problem() -> None:
             assert json.loads(body)["hint"]
 
 
+async def test_the_longest_idle_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are open and say nothing: whoever comes is served, and whoever is being served is let alone."""
+    app = Slow()
+    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
+    async with serving(app) as server, asyncio.timeout(SECONDS):
+        at_work, its_writer = await asyncio.open_connection(*server.address)
+        its_writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await app.asked.wait()
+        silent = [await asyncio.open_connection(*server.address) for _ in range(6)]
+        for reader, _ in silent[:4]:
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        app.let.set()
+        last, last_writer = silent[-1]
+        for reader, writer in ((at_work, its_writer), (last, last_writer)):
+            if writer is last_writer:
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        for writer in (its_writer, *(each for _, each in silent)):
+            writer.close()
+
+
 async def test_connections_beyond_the_limit_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They do not take the place of those that are served; when one ends there is room again."""
-    async with serving(create_app(metrics=Metrics(), health=dict)) as server, asyncio.timeout(SECONDS):
-        monkeypatch.setattr(protocol, "CONNECTIONS", 1)
-        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    """Where all are at work a new one finds no room; when one has its answer there is room again."""
+    app = Slow()
+    monkeypatch.setattr(protocol, "CONNECTIONS", 1)
+    async with serving(app) as server, asyncio.timeout(SECONDS):
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
         reader, writer = await asyncio.open_connection(*server.address)
         writer.write(request)
-        assert b"200" in await reader.readline()
+        await app.asked.wait()
         assert (await exchange(server, request))[0] == 0
-        writer.close()
-        await writer.wait_closed()
+        app.let.set()
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
         while (await exchange(server, request))[0] != 200:
             pass
+        writer.close()
+
+
+def test_connections_leave_files_for_the_rest() -> None:
+    """A process that may have few files takes few connections: it needs others for its database and log."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+        "from bothways.api import protocol; print(protocol._most_connections())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "50\n"
+
+
+async def test_an_answer_that_nobody_takes_is_given_up() -> None:
+    """A client that asks and does not read loses the connection, also where it asked for it to be closed."""
+    ended = asyncio.Event()
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        size = 100_000_000
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        ended.set()
+
+    for asked in (b"keep-alive", b"close"):
+        ended.clear()
+        async with serving(large, take_seconds=0.1) as server, asyncio.timeout(SECONDS):
+            with socket.create_connection(server.address) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: " + asked + b"\r\n\r\n")
+                await ended.wait()
 
 
 async def test_a_body_without_a_length_has_the_same_limit() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bothways.api.app import create_app
-from bothways.api.requests import Limits
+from bothways.api.requests import Bodies, Limits
 from bothways.api.webhooks import webhooks_router
 from bothways.insight import metrics as module
 from bothways.insight.metrics import Metrics, Numbers
@@ -72,8 +72,33 @@ def test_every_name_of_http_is_documented() -> None:
     """docs/metrics.md names each metric that the HTTP part makes."""
     metrics = Metrics()
     create_app(metrics=metrics, health=dict)
-    webhooks_router({}, Limits(), metrics)
+    webhooks_router({}, Bodies(Limits()), metrics)
     documented = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text("utf-8")
     names = {family.name for family in metrics.registry.collect() if family.name.startswith("bothways_")}
     assert names
     assert {name for name in names if f"`{name}" not in documented} == set()
+
+
+async def test_those_who_ask_at_a_time_share_a_page() -> None:
+    """A crowd asks the database once, and again for those that came while it was asked: nobody sees what was before."""
+    metrics, asked, begun, go = Metrics(), 0, asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Numbers:
+        nonlocal asked
+        asked += 1
+        number = float(asked)
+        begun.set()
+        await go.wait()
+        return {(): number}
+
+    metrics.watch("turn", "Turn.", [], slow)
+    first = asyncio.create_task(metrics.page())
+    await begun.wait()
+    crowd = [asyncio.create_task(metrics.page()) for _ in range(100)]
+    await asyncio.sleep(0)
+    crowd.pop().cancel()
+    go.set()
+    async with asyncio.timeout(10):
+        assert b"bothways_turn 1.0" in await first
+        assert all(b"bothways_turn 2.0" in page for page in await asyncio.gather(*crowd))
+    assert asked == 2

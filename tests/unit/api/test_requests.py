@@ -1,13 +1,18 @@
-"""Keys and media types."""
+"""Keys, media types, and the room for bodies."""
 
 from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import pytest
 from fastapi import Request
 from fastapi.security import HTTPAuthorizationCredentials
+from starlette.types import Message
 
 from bothways.api.problems import Problem
-from bothways.api.requests import ApiKeys, check_media_type
+from bothways.api.requests import SMALL_BYTES, ApiKeys, Bodies, Limits, check_media_type
 
 
 def bearer(key: str) -> HTTPAuthorizationCredentials:
@@ -112,3 +117,60 @@ def test_other_media_types_are_refused(declared: str) -> None:
     with pytest.raises(Problem) as caught:
         check_media_type(declared)
     assert caught.value.status == 415
+
+
+async def test_every_key_is_compared_whatever_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time tells neither how much of a key was right nor which one it was: digests of one length."""
+    compared: list[tuple[int, int]] = []
+    compare = hmac.compare_digest
+
+    def noting(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", noting)
+    keys = ApiKeys(["first", "second", "a much longer third key"])
+    for given in ("first", "second", "f", "x" * 5000):
+        compared.clear()
+        try:
+            await keys.check(request(), bearer(given), None)
+        except Problem:
+            assert given not in ("first", "second")
+        assert compared == [(32, 32)] * 3
+
+
+def sending(*chunks: bytes) -> Request:
+    """A request whose body comes in these pieces."""
+    left = [
+        *({"type": "http.request", "body": each, "more_body": True} for each in chunks),
+        {"type": "http.request", "body": b"", "more_body": False},
+    ]
+
+    async def receive() -> Message:
+        return left.pop(0)
+
+    return Request({"type": "http", "headers": []}, receive)
+
+
+async def read_together(bodies: Bodies, requests: Sequence[Request]) -> list[int]:
+    """Bodies of requests that are all in work at a time: their lengths, or the statuses of refusals."""
+    found = []
+    async with AsyncExitStack() as at_work:
+        for each in requests:
+            try:
+                found.append(len(await at_work.enter_async_context(bodies.read(each))))
+            except Problem as problem:
+                found.append(problem.status)
+    return found
+
+
+async def test_large_bodies_have_bounds_together_and_small_ones_always_room() -> None:
+    """503 for a large one while others take the room; a webhook's size is taken; all is given back at the end."""
+    half = SMALL_BYTES * 5
+    bodies = Bodies(Limits(body_bytes=half, bodies_bytes=1))
+    crowd = [sending(*[b"x" * SMALL_BYTES] * 5) for _ in range(7)]
+    for _ in range(3):
+        found = await read_together(bodies, [*crowd, sending(b"y" * SMALL_BYTES)])
+        assert found == [half] * 5 + [503] * 2 + [SMALL_BYTES]
+        assert await read_together(bodies, [sending(b"x" * half, b"one more")]) == [413]
+        crowd = [sending(*[b"x" * SMALL_BYTES] * 5) for _ in range(7)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -174,3 +176,28 @@ def test_any_signed_json_gives_a_result_or_a_refusal(changes: dict[str, Value]) 
     with contextlib.suppress(WebhookRefused):
         raw = taken(body, signature(body))
         assert raw is None or raw.payload == body
+
+
+def test_many_signatures_cost_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One digest of the body for each secret, whatever the header holds; each is compared with each signature."""
+    body, made, compared = event(), [], []
+    right = signature(body)
+    new, compare = hmac.new, hmac.compare_digest
+
+    def making(key: bytes, message: bytes, digest: Any) -> hmac.HMAC:
+        made.append(key)
+        return new(key, message, digest)
+
+    def comparing(one: bytes, other: bytes) -> bool:
+        compared.append(other)
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "new", making)
+    monkeypatch.setattr(hmac, "compare_digest", comparing)
+    header = right + ",v1=" + ",v1=".join("0" * 64 for _ in range(31))
+    found = receive(body, header, (SECRET, OTHER), now=NOW, livemode=False, objects=["customer"])
+    assert found is not None
+    assert (len(made), len(compared)) == (2, 64)
+    with pytest.raises(WebhookRefused, match="more than 32"):
+        receive(body, header + ",v1=", (SECRET, OTHER), now=NOW, livemode=False, objects=["customer"])
+    assert len(made) == 2
