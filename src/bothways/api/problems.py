@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from bothways.api.documents import render
+from bothways.insight.hiding import hidden
 from bothways.insight.seldom import Seldom
 from bothways.model.errors import (
     BothwaysError,
@@ -56,7 +57,7 @@ class Problem(Exception):
             "detail": self.detail,
             **self.extra,
         }
-        return Response(render(document), self.status, self.headers, MEDIA_TYPE)
+        return Response(hidden(render(document).decode()), self.status, self.headers, MEDIA_TYPE)
 
 
 def of(error: BothwaysError) -> Problem:

@@ -6,6 +6,7 @@ Start-up is quick because only this package is imported; a command imports what 
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +30,7 @@ from bothways.cli import (
     up,
 )
 from bothways.cli.context import Invocation
+from bothways.insight.hiding import hidden
 from bothways.model.errors import BothwaysError
 
 app = typer.Typer(
@@ -84,12 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exits.INTERRUPTED
     except BothwaysError as error:
         if debug:
-            raise
+            _show_where(error)
         _complain(error.message, error.hint)
         return exits.of_error(error)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - nobody is above this: it is told, and the exit code says so
         if debug:
-            raise
+            _show_where(error)
         _complain(f"unexpected {type(error).__name__}: {error}", "the same command with --debug shows where")
         return exits.FAILED
     return code if isinstance(code, int) else exits.OK
@@ -124,14 +126,19 @@ def _show_usage_error(error: typer.TyperException) -> None:
     _complain(message, f"{command} --help")
 
 
+def _show_where(error: BaseException) -> None:
+    """A traceback, which quotes messages of libraries: those may quote secrets."""
+    typer.echo(hidden("".join(traceback.format_exception(error))), err=True, nl=False)
+
+
 def _complain(message: str, hint: str) -> None:
-    lines = message.splitlines() or [""]
+    lines = hidden(message).splitlines() or [""]
     if len(lines) == 1:
         typer.echo(f"bothways: {lines[0]}", err=True)
     else:
         typer.echo("\n".join(lines), err=True)
     if hint:
-        typer.echo(f"  hint: {hint}", err=True)
+        typer.echo(f"  hint: {hidden(hint)}", err=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
@@ -228,13 +228,18 @@ class Settings(Model):
         return tuple(name for name, entity in self.entities.items() if system in entity.remotes)
 
 
+_OPEN = re.compile(
+    r"security\.protocol|sasl\.mechanisms?|client\.id|debug|.*\.(location|ms|bytes|kbytes|messages|max|size|type|level)"
+)
+"""Kafka's options whose values are words that nobody has to hide. What is not known may be a secret."""
+
+
 def _secrets(value: object) -> Iterator[str]:
     match value:
         case SecretStr():
-            text = value.get_secret_value()
-            yield text
-            if "://" in text and (password := urlsplit(text).password):
-                yield unquote(password)
+            yield from _secrets_of_text(value.get_secret_value())
+        case LogSettings():
+            yield from _secrets({name: each for name, each in value.kafka.items() if not _OPEN.fullmatch(name)})
         case BaseModel():
             for _, inner in value:
                 yield from _secrets(inner)
@@ -244,6 +249,19 @@ def _secrets(value: object) -> Iterator[str]:
         case tuple():
             for inner in value:
                 yield from _secrets(inner)
+
+
+def _secrets_of_text(text: str) -> Iterator[str]:
+    """The text; of an address the password as well, which messages may show alone."""
+    yield text
+    if "://" not in text:
+        return
+    parts = urlsplit(text)
+    asked = [value for name, value in parse_qsl(parts.query) if "password" in name]
+    for password in (parts.password, *asked):
+        if password:
+            yield password
+            yield unquote(password)
 
 
 def is_name(text: str) -> bool:

@@ -14,10 +14,9 @@ from typing import Any, TextIO
 
 import structlog
 
-HIDDEN = "[hidden]"
-_SECRET_FIELD = re.compile(r"api_?key|secret|password|passwd|authorization|signature|cookie", re.IGNORECASE)
-_IN_TEXT = re.compile(r"\b((?:sk|rk)_(?:test|live)_|whsec_)\w+|(?<=://)([^/\s:@]*):[^/\s@]+(?=@)")
+from bothways.insight.hiding import HIDDEN, learn
 
+_SECRET_FIELD = re.compile(r"api_?key|secret|password|passwd|authorization|signature|cookie", re.IGNORECASE)
 Event = structlog.typing.EventDict
 
 
@@ -32,15 +31,16 @@ def configure(
     number = logging.getLevelNamesMapping()[level.upper()]
     if as_json is None:
         as_json = not stream.isatty()
+    hiding = _hiding(learn(secrets))
     finish: list[structlog.typing.Processor]
     if as_json:
         # Without the values of local variables: they are long, and hold what nobody should read.
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         exceptions = structlog.processors.ExceptionRenderer(frames)
-        finish = [exceptions, _hiding(secrets), structlog.processors.JSONRenderer()]
+        finish = [exceptions, hiding, structlog.processors.JSONRenderer()]
     else:
         console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")
-        finish = [structlog.processors.format_exc_info, _hiding(secrets), console]
+        finish = [structlog.processors.format_exc_info, hiding, console]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -55,28 +55,14 @@ def configure(
     _adopt_standard_logging(number)
 
 
-def _hiding(secrets: Iterable[str]) -> structlog.typing.Processor:
+def _hiding(clean: Callable[[str], str]) -> structlog.typing.Processor:
     """A processor that blots secrets out, however deep they stand, and puts first what people look for first."""
-    known = sorted({secret for secret in secrets if len(secret) >= MIN_SECRET}, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, known))) if known else None
-
-    def clean(text: str) -> str:
-        text = pattern.sub(HIDDEN, text) if pattern else text
-        return _IN_TEXT.sub(_blot, text)
 
     def hide(_logger: object, _method: str, event: Event) -> Event:
         first = {name: event[name] for name in ("time", "level", "event") if name in event}
         return {name: _cleaned(name, value, clean) for name, value in {**first, **event}.items()}
 
     return hide
-
-
-MIN_SECRET = 6
-"""Shorter ones would blot out words."""
-
-
-def _blot(match: re.Match[str]) -> str:
-    return f"{match[1]}{HIDDEN}" if match[1] else f"{match[2]}:{HIDDEN}"
 
 
 def _cleaned(name: str, value: Any, clean: Callable[[str], str]) -> Any:

@@ -66,10 +66,15 @@ def test_every_mistake_in_the_settings_has_a_line(tmp_path: Path, capsys: pytest
     assert 'mine.toml:4: entities.a.tabel: there is no such setting; did you mean "table"?' in lines
 
 
-def test_debug_shows_where(tmp_path: Path) -> None:
-    """Errors come through as they are, for those who look for a fault."""
-    with pytest.raises(SettingsError):
-        main(["status", "--debug"])
+def test_debug_shows_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The traceback comes before the message, for those who look for a fault; secrets are blotted out of it."""
+    name = tmp_path / "sk_test_thisisakey.toml"
+    assert main(["status", "--debug", "--config", str(name)]) == exits.USAGE
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert "in locate" in said
+    assert said.splitlines()[-1].startswith("  hint:")
+    assert "thisisakey" not in said
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bothways.insight.log import HIDDEN, MIN_SECRET, configure
+from bothways.insight.hiding import HIDDEN, MIN_SECRET
+from bothways.insight.log import configure
 
 SECRET = "verysecretvalue"
 
