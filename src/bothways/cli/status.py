@@ -72,6 +72,8 @@ def _show(found: Status) -> None:
     for lane in found.lanes:
         if lane.paused:
             typer.echo(f"{lane.system} {lane.direction.value}: {in_words(lane)}\n")
+    if found.troubles:
+        output.table(["entity", "what is wrong with its table"], list(found.troubles.items()), empty="")
     counts = found.counts
     output.pairs(
         {

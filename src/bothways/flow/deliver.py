@@ -12,6 +12,7 @@ import structlog
 
 from bothways.flow.context import Context
 from bothways.flow.dispatch import Dispatcher, Offsets
+from bothways.flow.halted import Halted
 from bothways.flow.inward import Inward
 from bothways.flow.lanes import Lanes, trigger_of
 from bothways.flow.moving import Moving
@@ -26,7 +27,7 @@ from bothways.model.pause import Closure, Lane
 from bothways.model.record import RecordId
 from bothways.ports import Consumer, Delivered, Log, Partition
 
-OF_NO_RECORD = (SettingsError, MappingBroken, Forbidden, SourceLost, Transient)
+OF_NO_RECORD = (SettingsError, Forbidden, SourceLost, Transient)
 """Errors that end the role, since other records would meet them, too."""
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +63,8 @@ class Deliver:
         self.moving = {system: Moving(context, system) for system in context.remotes}
         self.inward = {system: Inward(context, system) for system in context.remotes}
         self.lanes = Lanes(context, self.pacing.look_seconds)
+        self.halted = Halted(context)
+        """Which entities stand still; a role of its own, beside this one."""
         self.done_total = {Direction.OUT: 0, Direction.IN: 0}
         self._running: str | None = "not started"
 
@@ -154,12 +157,20 @@ class Deliver:
     # ----------------------------------------------------------------------------------------------- one record's work
 
     async def _handle(self, key: WorkKey, items: list[Work]) -> None:
+        if key.entity in self.halted.reasons:
+            await self.halted.put_aside(key, items)
+            return
         try:
             if key.direction is Direction.OUT:
                 await self._send(key, items)
             else:
                 for item in items:
                     await self._receive(key, item)
+        except MappingBroken as error:
+            if error.entity is None:
+                raise
+            await self.halted.put_aside(key, items, error)
+            return
         except OF_NO_RECORD:
             raise
         except Exception as error:  # noqa: BLE001 - what goes wrong with one record must not stop the others

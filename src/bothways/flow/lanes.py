@@ -18,7 +18,7 @@ from bothways.model.change import Operation
 from bothways.model.errors import Busy, Forbidden, Transient
 from bothways.model.outcome import Direction, Parked
 from bothways.model.pause import By, Lane, lane_name
-from bothways.sync.mapping import LATEST
+from bothways.sync.mapping import LATEST, EntityMapping
 from bothways.sync.outward import Trigger
 
 _log = structlog.get_logger(__name__)
@@ -98,7 +98,8 @@ class Lanes:
             return [*found, *(self._entry(key, lane, f"lane:{self.context.new_id()}", item.payload) for item in new)]
         trigger = trigger_of(new)
         if trigger.deleted or any(item.change is not None for item in new):
-            found.append(self._entry(key, lane, f"lane:{self.context.new_id()}", self._kept(key, trigger)))
+            told = dump_trigger(kept(self.context.mappings[key.entity, key.system], trigger))
+            found.append(self._entry(key, lane, f"lane:{self.context.new_id()}", told))
         elif new:  # an attempt that nobody has finished: the link says so, too
             found.append(self._entry(key, lane, f"due:{key.system}:{key.entity}:{key.key}", ""))
         return found
@@ -106,15 +107,15 @@ class Lanes:
     def _entry(self, key: WorkKey, lane: Lane, id: str, payload: str) -> Parked:
         return Parked(id, key.direction, key.system, key.entity, key.key, lane_name(lane), payload)
 
-    def _kept(self, key: WorkKey, trigger: Trigger) -> str:
-        """Times of edits matter where the later one wins, and nowhere else."""
-        mapping = self.context.mappings[key.entity, key.system]
-        timed = any(each.wins == LATEST for each in mapping.fields)
-        return dump_trigger(trigger if timed else Trigger(trigger.deleted, (), trigger.deleted_at))
-
 
 def _payload(item: Work) -> str:
     return dump_trigger(item.trigger) if item.trigger is not None else item.payload
+
+
+def kept(mapping: EntityMapping, trigger: Trigger) -> Trigger:
+    """What of it has to be remembered: times of edits matter where the later one wins, and nowhere else."""
+    timed = any(each.wins == LATEST for each in mapping.fields)
+    return trigger if timed else Trigger(trigger.deleted, (), trigger.deleted_at)
 
 
 def trigger_of(items: Sequence[Work]) -> Trigger:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from bothways.flow.context import Context
+from bothways.flow.halted import move_of
 from bothways.flow.lanes import load_trigger
 from bothways.flow.routes import Work, WorkKey
 from bothways.model.errors import Busy
@@ -60,7 +61,8 @@ class Sweeper:
             return  # it is no longer in the settings, and may come back
         key = WorkKey(parked.direction, parked.system, parked.entity, parked.key)
         if parked.direction is Direction.OUT:
-            await self.put(key, Work(trigger=load_trigger(parked.payload), parked=parked.id), _nothing)
+            told = Work(change=move_of(parked), trigger=load_trigger(parked.payload), parked=parked.id)
+            await self.put(key, told, _nothing)
             return
         event = self.feeds[parked.system].decode(parked.payload.encode())
         again = parked.id.startswith(f"{REPLAY}:")  # whatever it has waited for since

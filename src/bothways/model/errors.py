@@ -106,7 +106,11 @@ class SourceLost(BothwaysError):
 
 
 class MappingBroken(BothwaysError):
-    """A mapped table or column is gone: the entity stops, nothing is dead-lettered."""
+    """A mapped table or column is gone: the entity stops, nothing is dead-lettered. ``entity`` where it is known."""
+
+    def __init__(self, message: str, *, hint: str = "", entity: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.entity = entity
 
 
 class WebhookRefused(BothwaysError):

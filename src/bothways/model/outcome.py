@@ -61,8 +61,9 @@ class Parked:
     key: str
     """Record key (out) or remote id (in)."""
     waits_on: str
-    """A name that is woken: ``link:<system>:<entity>:<key>``, ``attempt:<system>:<remote id>``."""
+    """A name that is woken: ``link:<system>:<entity>:<key>``, ``attempt:<system>:<remote id>``, or
+    ``mapping:<entity>``."""
     payload: str = ""
-    """The event as it stood on the log (in)."""
+    """The event as it stood on the log (in); what a change told that the row will not (out)."""
     due: float | None = None
     """Unix seconds: taken up then even if nobody wakes it."""

@@ -131,7 +131,10 @@ class Waiting(Protocol):
         ...
 
     async def take_due(self, now: float, limit: int, lease: float) -> Sequence[Parked]:
-        """What is due, skipping what others hold; it is due again after ``lease`` seconds unless it is unparked."""
+        """What is due, by the time and then the id, skipping what others hold.
+
+        It is due again after ``lease`` seconds unless it is unparked.
+        """
         ...
 
     async def unpark(self, parked_id: str) -> None:

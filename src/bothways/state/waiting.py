@@ -80,7 +80,7 @@ _WAKE = update(table).where(table.c.waits_on == bindparam("p_name")).values(due=
 _DUE = (
     select(table)
     .where(table.c.due <= bindparam("p_now"))
-    .order_by(table.c.due)
+    .order_by(table.c.due, table.c.id)
     .limit(bindparam("p_limit"))
     .with_for_update(skip_locked=True)
 )

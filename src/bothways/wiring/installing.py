@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from bothways.config import Settings
@@ -27,7 +28,12 @@ async def set_up_parts(parts: Parts, *, narrow: bool = True) -> list[str]:
     log = await parts.log()
     await log.ensure(all_topics(settings))
     done = await postgres_setup.setup(
-        url, tables, slot=slot, publication=publication, missed=partial(_remember_gap, parts), narrow=narrow
+        url,
+        tables,
+        slot=slot,
+        publication=publication,
+        missed=partial(remember_gap, parts, settings.entities),
+        narrow=narrow,
     )
     await _begin_polling(parts)
     return done
@@ -41,12 +47,12 @@ async def _begin_polling(parts: Parts) -> None:
                 await begin(transaction.checkpoints, system, parts.clock.now())
 
 
-async def _remember_gap(parts: Parts) -> None:
-    """Changes of rows were missed: until both sides have been compared, the status says so."""
+async def remember_gap(parts: Parts, entities: Collection[str]) -> None:
+    """Changes of these entities' rows were missed: until both sides have been compared, the status says so."""
     now = parts.clock.now()
     async with (await parts.catalogue()).transaction() as transaction:
         for system in parts.settings.systems:
-            if parts.settings.mapped(system):
+            if set(parts.settings.mapped(system)) & set(entities):
                 await transaction.checkpoints.store(gap_flag(system), {"from": int(now), "found": now})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.connectors.postgres.slot import SlotStatus, look_at_slot
+from bothways.connectors.postgres.wholeness import look_at_tables, published
 from bothways.flow.course import CourseStatus, courses
 from bothways.flow.deliver import Deliver
 from bothways.flow.poll import checkpoint, gap_flag
@@ -39,6 +41,8 @@ class Status:
     """By system."""
     slot: SlotStatus | None
     """None: there is no slot, so nothing is captured."""
+    troubles: Mapping[str, str]
+    """Entity → what is wrong with its table; nothing of those that are well."""
     backfills: Sequence[CourseStatus]
     """For each entity at each system."""
     lanes: Sequence[LaneStatus]
@@ -58,7 +62,11 @@ async def status_of(parts: Parts) -> Status:
         pairs = [(name, system) for name, entity in parts.settings.entities.items() for system in entity.remotes]
         backfills = await courses(transaction.checkpoints, pairs)
     slot = await look_at_slot((await parts.catalogue()).store, parts.settings.slot)
-    return Status(await waiting_by_topic(parts), counts, polls, slot, backfills, await lane_statuses(parts))
+    troubles = await look_at_tables(
+        parts.database_url, parts.tables, partial(published, name=parts.settings.publication)
+    )
+    lanes = await lane_statuses(parts)
+    return Status(await waiting_by_topic(parts), counts, polls, slot, troubles, backfills, lanes)
 
 
 async def waiting_by_topic(parts: Parts) -> Mapping[str, int]:
@@ -87,6 +95,12 @@ def watch_delivery(metrics: Metrics, parts: Parts, deliver: Deliver) -> None:
         lambda: {(direction.value,): float(count) for direction, count in deliver.done_total.items()},
         counts=True,
     )
+    metrics.watch(
+        "entity_halted",
+        "1 while the entity stands still, since a mapped table or column is gone; else 0.",
+        ["entity"],
+        lambda: {(entity,): float(entity in deliver.halted.reasons) for entity in deliver.halted.entities},
+    )
     metrics.watch("delivery_waiting", "Messages that delivery has not dealt with.", ["topic"], waiting)
     metrics.watch("backlog", "Dead letters that are kept, and work that waits in the state.", ["kind"], backlog)
 
@@ -101,6 +115,12 @@ def watch_capture(metrics: Metrics, capture: PostgresCapture) -> None:
     }
     for name, (text, read) in counted.items():
         metrics.watch(name, text, [], _number(read), counts=True)
+    metrics.watch(
+        "capture_trouble",
+        "1 while the entity's table is not as the settings and the publication say; else 0.",
+        ["entity"],
+        lambda: {(entity,): float(entity in capture.troubles) for entity in capture.entities},
+    )
     metrics.watch("capture_lag_bytes", "WAL that is not acknowledged.", [], _number(lambda: seen.lag_bytes))
     metrics.watch(
         "capture_lag_seconds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -25,7 +26,7 @@ from bothways.model.errors import SettingsError
 from bothways.ports import Records, Role
 from bothways.state.cleanup import Cleanup, rules
 from bothways.wiring.address import HealthOnly, take
-from bothways.wiring.installing import set_up_parts
+from bothways.wiring.installing import remember_gap, set_up_parts
 from bothways.wiring.lanes import in_words, watch_lanes
 from bothways.wiring.numbers import watch_capture, watch_delivery
 from bothways.wiring.parts import Parts, opened
@@ -91,7 +92,7 @@ async def _deliver(parts: Parts, assembly: Assembly) -> None:
     letters = DeadLetters(parts.letters, log, parts.clock, routes.feeds, topic=parts.settings.dead_letter_topic)
     kept = parts.settings.retention
     cleanup = rules(dead_letters=kept.dead_letters, conflicts=kept.conflicts, requests=kept.requests)
-    assembly.roles += [deliver, letters, Cleanup((await parts.catalogue()).store, cleanup)]
+    assembly.roles += [deliver, deliver.halted, letters, Cleanup((await parts.catalogue()).store, cleanup)]
     watch_delivery(assembly.metrics, parts, deliver)
     watch_lanes(assembly.metrics, deliver)
     assembly.pauses = lambda: in_words(deliver.paused())
@@ -108,6 +109,7 @@ async def _capture(parts: Parts, assembly: Assembly) -> None:
         publication=settings.publication,
         name=settings.log.prefix,
         form=settings.log.form,
+        missed=partial(remember_gap, parts),
     )
     assembly.roles.append(capture)
     watch_capture(assembly.metrics, capture)

@@ -110,8 +110,8 @@ def test_one_process_does_everything_and_stops_cleanly(sync: Sync) -> None:
     assert email == "grace@example.org"
     assert remote_id == sync.customer("Grace")["id"]  # type: ignore[index]  # she was made there
     metrics = sync.http.get("/metrics").text
-    documented = re.findall(r"`(bothways_(?:deliver|backlog|capture)\w*)`", METRICS.read_text(encoding="utf-8"))
-    assert len(documented) == 8
+    documented = re.findall(r"`(bothways_(?:deliver|backlog|capture|entity)\w*)`", METRICS.read_text(encoding="utf-8"))
+    assert len(documented) == 10
     assert [name for name in documented if f"\n{name}" not in metrics] == []
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == exits.OK
@@ -173,7 +173,7 @@ def test_roles_may_run_in_processes_of_their_own(sync: Sync) -> None:
     """
     others = [sync.up("--only", "deliver")]
     sync.until(sync.ready, "ready")
-    assert set(sync.http.get("/readyz").json()["roles"]) == {"deliver", "dead letters", "cleanup", "http"}
+    assert set(sync.http.get("/readyz").json()["roles"]) == {"deliver", "mappings", "dead letters", "cleanup", "http"}
     receiving = sync.up("--only", "receive,serve")
     serving = {"poll stripe", "webhooks of stripe", "records", "http"}
     sync.until(lambda: sync.ready() and set(sync.http.get("/readyz").json()["roles"]) == serving, "ready to serve")

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from bothways.connectors.postgres.capture import PostgresCapture
+from bothways.connectors.postgres.relations import Missed
 from bothways.connectors.postgres.replication import lsn
 from bothways.model.values import Values
 from bothways.sync.mapping import TableMap
@@ -60,8 +61,8 @@ class PostgresSource:
         found = await self.sql("select id, name, amount from items")
         return {f'{{"id":{row[0]}}}': dict(zip(("id", "name", "amount"), row, strict=True)) for row in found}
 
-    def capture(self, tables: Sequence[TableMap], log: AnyLog) -> PostgresCapture:
-        return capture_from(f"{self.slot} {self.publication} {self.url}", tables, log)
+    def capture(self, tables: Sequence[TableMap], log: AnyLog, missed: Missed | None = None) -> PostgresCapture:
+        return capture_from(f"{self.slot} {self.publication} {self.url}", tables, log, missed)
 
     def program(self) -> tuple[str, str]:
         return f"{__name__}:capture_from", f"{self.slot} {self.publication} {self.url}"
@@ -85,7 +86,9 @@ class PostgresSource:
         )
 
 
-def capture_from(argument: str, tables: Sequence[TableMap], log: AnyLog) -> PostgresCapture:
+def capture_from(
+    argument: str, tables: Sequence[TableMap], log: AnyLog, missed: Missed | None = None
+) -> PostgresCapture:
     """``argument``: slot, publication, URL."""
     slot, publication, url = argument.split(" ", 2)
-    return PostgresCapture(url, tables, log, slot=slot, publication=publication, name="test")
+    return PostgresCapture(url, tables, log, slot=slot, publication=publication, name="test", missed=missed)

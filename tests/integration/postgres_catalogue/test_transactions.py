@@ -222,7 +222,7 @@ async def test_an_error_that_was_not_passed_on(catalogue: PostgresCatalogue, sql
         async with catalogue.transaction() as tx:
             await tx.rows.insert("customer", {"name": "Ada"})
             sql.execute("ALTER TABLE invoices RENAME TO bills")
-            with pytest.raises(psycopg.errors.UndefinedTable):
+            with pytest.raises(MappingBroken):
                 await tx.rows.read(RecordId("invoice", '{"id":1}'))
 
     async with catalogue.transaction() as tx:

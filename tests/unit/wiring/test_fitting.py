@@ -54,6 +54,7 @@ def column(name: str, *, nullable: bool = True, has_default: bool = False) -> Co
         type=ValueType(kind),
         nullable=nullable and name != "id",
         has_default=has_default or name in ("id", "upper_name"),
+        computed=False,
         generated=name in ("id", "upper_name"),
         textual=textual,
         length=None,
@@ -65,6 +66,7 @@ def table(*changed: Column, key: tuple[str, ...] = ("id",)) -> TableDescription:
     columns = {name: column(name) for name in TYPES} | {each.name: each for each in changed}
     return TableDescription(
         entity="customer",
+        oid=16384,
         schema="public",
         name="customers",
         columns=columns,

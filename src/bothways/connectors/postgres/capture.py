@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 import psycopg
 import structlog
@@ -18,20 +19,19 @@ from bothways.connectors.postgres.capture_session import Control, Session, Sink
 from bothways.connectors.postgres.envelope import Table
 from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.progress import Progress
-from bothways.connectors.postgres.relations import Relations
+from bothways.connectors.postgres.relations import Missed, Relations
 from bothways.connectors.postgres.replication import Replication, Server
 from bothways.connectors.postgres.resume import Resume, last_positions, same_form
 from bothways.connectors.postgres.stream import Stream
 from bothways.connectors.postgres.threaded import ReadableLog, ThreadedCapture, waiter
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.connectors.postgres.visible import Visible
+from bothways.connectors.postgres.wholeness import published
 from bothways.eventlog.form import Form
 from bothways.model.errors import SourceLost
 from bothways.sync.mapping import TableMap
 
 LOOK_AGAIN_SECONDS = 1.0
-TABLES_SECONDS = 30.0
-"""So often the mapped tables are looked for."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -39,8 +39,8 @@ _logger = structlog.get_logger(__name__)
 class PostgresCapture(ThreadedCapture):
     """A ``ports.Role``. ``name`` is Debezium's name of the server: the topics' prefix.
 
-    Raises ``SourceLost`` where the WAL cannot be read on from where the log stands, and ``MappingBroken`` when a mapped
-    table or column is gone; nothing past that place is acknowledged.
+    Raises ``SourceLost`` where the WAL cannot be read on from where the log stands; nothing past that place is
+    acknowledged. ``missed`` is told the entities of which changes could not be seen.
     """
 
     def __init__(
@@ -53,22 +53,14 @@ class PostgresCapture(ThreadedCapture):
         publication: str,
         name: str,
         form: Form | None = None,
+        missed: Missed | None = None,
     ) -> None:
-        super().__init__(log)
+        cover = partial(published, name=publication)
+        super().__init__(log, tables, Relations(url, tables, cover, name, missed or _nobody, form))
         self._url = url
-        self._tables = tables
         self._slot = slot
         self._publication = publication
-        self._prefix = name
         self._form = form or Form()
-
-    async def _watch_tables(self) -> None:
-        """A table that is dropped, or taken out of the publication, falls silent: the stream says nothing of it."""
-        relations = Relations(self._url, self._tables, self._publication)
-        while True:
-            await asyncio.sleep(TABLES_SECONDS)
-            with contextlib.suppress(psycopg.Error, OSError):  # the thread says so
-                await relations.open()
 
     def _work(self, control: Control, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
         try:
@@ -87,9 +79,8 @@ class PostgresCapture(ThreadedCapture):
         if stream is None:
             return
         try:
-            named = (self._prefix, server.database)
-            relations = Relations(self._url, self._tables, self._publication, *named, self._form)
-            wait_for(relations.open())
+            relations = self._relations
+            wait_for(relations.look())
             # Whoever had the slot before has appended its last message by now; so have we, on an earlier connection.
             while not sink.flush(control.status_seconds) and not control.stopping.is_set():
                 control.repeat_status()
@@ -109,6 +100,10 @@ class PostgresCapture(ThreadedCapture):
         finally:
             control.stream = None
             stream.close()
+
+
+async def _nobody(entities: Collection[str]) -> None:
+    """Nobody keeps a note of what was missed."""
 
 
 def _acquire(control: Control, replication: Replication, server: Server) -> Stream | None:

@@ -2,71 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import psycopg
+import structlog
 
 from bothways.connectors.postgres.envelope import Place, Table
 from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.shapes import shape
 from bothways.connectors.postgres.tables import TableDescription, describe
 from bothways.connectors.postgres.types import column_types
+from bothways.connectors.postgres.wholeness import Cover, Coverage, Trouble, trouble_of
 from bothways.eventlog.form import Form
-from bothways.model.errors import MappingBroken, SourceLost
 from bothways.sync.mapping import TableMap
 
-UNCOVERED = "run `bothways setup`, which adds it, then `bothways backfill`"
+_logger = structlog.get_logger(__name__)
+
+
+Missed = Callable[[Collection[str]], Awaitable[None]]
+"""Told the entities of which changes were not seen, and will not be: both sides have to be compared."""
 
 
 class Relations:
-    """Knows by its name which relation is whose table. One per connection of capture; its calls are made one by one."""
+    """Knows which relation is whose table. One per capture.
+
+    A table that is not as the settings say is a trouble of its entity, not an error: the others go on, and of what the
+    stream still shows of it nothing is left out. A table is known by what PostgreSQL numbers it, so that one that was
+    renamed is still the entity's until another has taken its name.
+    """
 
     def __init__(
-        self,
-        url: str,
-        tables: Sequence[TableMap],
-        publication: str,
-        name: str = "",
-        database: str = "",
-        form: Form | None = None,
+        self, url: str, tables: Sequence[TableMap], cover: Cover, name: str, missed: Missed, form: Form | None = None
     ) -> None:
-        """``name``, ``database``, ``form``: for ``table_for`` only."""
+        """``cover`` says whether changes of the tables come; ``name`` is Debezium's of the server."""
         self._url = url
         self._maps = tables
-        self._publication = publication
+        self._cover = cover
         self._name = name
-        self._database = database
         self._form = form or Form()
-        self._found: dict[tuple[str, str], TableMap] = {}
-        self._oids: dict[int, tuple[str, str]] = {}
+        self._missed = missed
+        self._database = ""
+        self._alone = asyncio.Lock()
+        self._known: dict[str, TableDescription] = {}
+        """Entity → its table when it was last seen with a primary key."""
+        self._losing: set[str] = set()
+        """Entities of which changes are not seen; said so to ``missed``."""
+        self.troubles: dict[str, Trouble] = {}
+        """Entity → what is wrong with its table."""
 
-    async def open(self) -> None:
-        """Find the mapped tables. Raises ``MappingBroken`` for one that is gone or not published, ``SourceLost``."""
-        async with await self._connect() as connection:
-            covered = await self._covered(connection)
-            for table in self._maps:
-                described = await _described(connection, table)
-                if (described.schema, described.name) not in covered:
-                    raise MappingBroken(self._uncovered(described), hint=UNCOVERED)
-                self._found[described.schema, described.name] = table
+    async def look(self) -> None:
+        """See how the tables are. Raises ``SourceLost`` where nothing of them can be seen."""
+        async with self._alone, await self._connect() as connection:
+            (self._database,) = await (await connection.execute("SELECT current_database()::text")).fetchone() or ("",)
+            coverage = await self._cover(connection)
+            found = [(table, await describe(connection, table)) for table in self._maps]
+            await self._tell(self._judged(found, coverage))
 
-    async def _covered(self, connection: psycopg.AsyncConnection[Any]) -> Collection[tuple[str, str]]:
-        """Schema and name of each table whose changes come. Raises ``SourceLost`` where none can."""
-        cursor = await connection.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [self._publication])
-        if await cursor.fetchone() is None:
-            raise SourceLost(
-                f"the publication {self._publication} does not exist: the server does not know what to send",
-                hint="run `bothways setup`, which makes it, then `bothways backfill`, which finds what was missed",
-            )
-        cursor = await connection.execute(_PUBLISHED, [self._publication])
-        return set(await cursor.fetchall())
-
-    def _uncovered(self, table: TableDescription) -> str:
-        """What is wrong with a table that is not covered."""
-        return (
-            f"the table {table.sql_name} is not in the publication {self._publication}: its changes would not be seen"
-        )
+    def _judged(
+        self, found: Sequence[tuple[TableMap, TableDescription | None]], coverage: Coverage
+    ) -> dict[str, Trouble]:
+        troubles = {}
+        for table, described in found:
+            if described is not None and described.key:
+                self._known[table.entity] = described
+            trouble = trouble_of(table, described, coverage)
+            if trouble is not None:
+                troubles[table.entity] = trouble
+        return troubles
 
     async def wal_end(self) -> int:
         """Up to where the server's WAL is safe on disk."""
@@ -76,57 +80,61 @@ class Relations:
         return int(found)
 
     async def table_for(self, relation: Relation) -> Table | None:
-        """The table as the stream will show it; None for one that is not mapped.
-
-        Raises ``MappingBroken`` where the relation has lost its name, or a mapped column.
-        """
-        named = (relation.schema, relation.name)
-        table = self._found.get(named)
+        """The table as the stream will show it; None for one that is not mapped, or whose rows have no key."""
+        table = self._whose(relation)
         if table is None:
-            if relation.oid in self._oids:
-                before = self._oids[relation.oid]
-                raise MappingBroken(
-                    f"the table {'.'.join(before)} of the entity {self._found[before].entity!r} was renamed to"
-                    f" {'.'.join(named)}",
-                    hint="rename it back, or name the new one in the settings and run `bothways setup`",
-                )
             return None
-        self._oids[relation.oid] = named
+        async with self._alone:
+            return await self._shown(table, relation)
+
+    async def _shown(self, table: TableMap, relation: Relation) -> Table | None:
         async with await self._connect() as connection:
-            described = await _described(connection, table)
-            _check_columns(table, relation, described)
+            described = await describe(connection, table)
             types = await column_types(connection, relation.columns)
-        place = Place(self._name, self._database, relation.schema, relation.name)
-        return Table(table.topic, place, shape(place, types, _key(relation, described), self._form), self._form)
+        known = self._known[table.entity]
+        if described is not None and described.key:
+            known = self._known[table.entity] = described
+        key = _key(relation, known)
+        if key is None:
+            trouble = Trouble(
+                f"the rows of {known.sql_name} come without the primary key ({', '.join(known.key)})",
+                f"ALTER TABLE {known.sql_name} REPLICA IDENTITY DEFAULT; then run `bothways backfill`",
+                loses=True,
+            )
+            await self._tell({**self.troubles, table.entity: trouble})
+            return None
+        place = Place(self._name, self._database, known.schema, known.name)
+        return Table(table.topic, place, shape(place, types, key, self._form), self._form)
+
+    def _whose(self, relation: Relation) -> TableMap | None:
+        by_name = None
+        for table in self._maps:
+            known = self._known.get(table.entity)
+            if known is not None and known.oid == relation.oid:
+                return table
+            if known is not None and (known.schema, known.name) == (relation.schema, relation.name):
+                by_name = table  # the stream may show a time before the table was made anew
+        return by_name
+
+    async def _tell(self, troubles: dict[str, Trouble]) -> None:
+        """Say what has changed; a loss also when it is over, since it went on until then."""
+        for entity, trouble in troubles.items():
+            if self.troubles.get(entity) != trouble:
+                _logger.error("capture.trouble", entity=entity, reason=str(trouble))
+        for entity in self.troubles.keys() - troubles.keys():
+            _logger.info("capture.trouble_over", entity=entity)
+        self.troubles = troubles
+        losing = {entity for entity, trouble in troubles.items() if trouble.loses}
+        if losing != self._losing:
+            await self._missed(sorted(losing ^ self._losing))
+            self._losing = losing
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=10)
 
 
-async def _described(connection: psycopg.AsyncConnection[Any], table: TableMap) -> TableDescription:
-    described = await describe(connection, table)
-    if described is None:
-        raise MappingBroken(
-            f"the table {table.table}, which the entity {table.entity!r} maps, is gone",
-            hint="put it back, or take the entity out of the settings and run `bothways setup`",
-        )
-    if not described.key:
-        raise MappingBroken(
-            f"the table {described.sql_name} of the entity {table.entity!r} has no primary key",
-            hint=f"ALTER TABLE {described.sql_name} ADD PRIMARY KEY (…);",
-        )
-    return described
-
-
-def _check_columns(table: TableMap, relation: Relation, described: TableDescription) -> None:
-    """A mapped column may be missing in the stream as it was before the column was added, or be generated."""
-    streamed = {column.name for column in relation.columns}
-    for name in sorted(table.columns - streamed):
-        described.column(name)
-
-
-def _key(relation: Relation, described: TableDescription) -> tuple[int, ...]:
-    """Where the primary key's columns are in the stream's rows, in the key's order."""
+def _key(relation: Relation, described: TableDescription) -> tuple[int, ...] | None:
+    """Where the primary key's columns are in the stream's rows, in the key's order; None where they are not."""
     place = {column.name: n for n, column in enumerate(relation.columns)}
     if all(name in place for name in described.key):
         return tuple(place[name] for name in described.key)
@@ -134,15 +142,10 @@ def _key(relation: Relation, described: TableDescription) -> tuple[int, ...]:
     # table's order.
     flagged = [n for n, column in enumerate(relation.columns) if column.identifies]
     if relation.identity != "d" or len(flagged) != len(described.key):
-        raise MappingBroken(
-            f"the rows of {described.sql_name} come without the primary key ({', '.join(described.key)})",
-            hint=f"ALTER TABLE {described.sql_name} REPLICA IDENTITY DEFAULT;",
-        )
+        return None
     in_table_order = sorted(described.key, key=list(described.columns).index)
     return tuple(flagged[in_table_order.index(name)] for name in described.key)
 
-
-_PUBLISHED = "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = %s"
 
 _WAL_END = """
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn

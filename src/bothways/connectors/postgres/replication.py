@@ -31,7 +31,6 @@ class Server:
 
     source: str
     """As in ``Position``: system identifier and timeline."""
-    database: str
     status_seconds: float
     """So often it wants to hear of us, at least."""
 
@@ -68,11 +67,10 @@ class Replication:
         """Who is at the other end. Sets the session up, too."""
         for name, value in _SESSION.items():
             self._ask(sql.SQL("SET {} = {}").format(sql.Identifier(name), value))
-        system, timeline, _, database = self._ask(sql.SQL("IDENTIFY_SYSTEM"))[0]
+        system, timeline, *_ = self._ask(sql.SQL("IDENTIFY_SYSTEM"))[0]
         timeout_ms = int(self._ask(sql.SQL("SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'"))[0][0])
         return Server(
             source=f"{system}-{timeline}",
-            database=database,
             status_seconds=min(_STATUS_SECONDS, timeout_ms / 3000) if timeout_ms else _STATUS_SECONDS,
         )
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import psycopg
 from psycopg.pq.abc import PGresult
 
-from bothways.connectors.postgres.errors import row_error
+from bothways.connectors.postgres.errors import is_of_mapping, mapping_error, row_error
 from bothways.connectors.postgres.statements import Parameters, TableSql, parameter
 from bothways.connectors.postgres.tables import Column, describe
 from bothways.model.errors import MappingBroken, NotUnique, RowRefused, UnknownEntity
@@ -49,6 +49,7 @@ class Tables:
             raise MappingBroken(
                 f"there is no table {table.table!r}, which the entity {entity!r} maps",
                 hint="put it back, or change the settings; a table outside the search path needs its schema's name",
+                entity=entity,
             )
         mapped, whole = TableSql(found, sorted(table.columns), table.where), TableSql(found, found.columns, table.where)
         self._mapped[entity], self._whole[entity] = mapped, whole
@@ -62,12 +63,13 @@ class PostgresRows:
         """``row_lock``: how many seconds to wait for a row that somebody else has locked, if not as long as usual."""
         self._driver, self._tables, self._whole, self._row_lock = driver, tables, whole, row_lock
         self._savepoint = False
+        self._entity: str | None = None
         self.wrote = False
         """Whether this transaction has changed a row."""
 
     async def table(self, entity: str) -> TableSql:
         """The entity's statements."""
-        tables = self._tables
+        tables, self._entity = self._tables, entity
         return await (tables.whole if self._whole else tables.mapped)(self._driver, entity)
 
     async def read(self, record: RecordId, *, lock: bool = False) -> Row | None:
@@ -128,7 +130,12 @@ class PostgresRows:
     # ------------------------------------------------------------------------------------------------------ statements
 
     async def _execute(self, statement: bytes, parameters: Parameters) -> PGresult:
-        cursor = await self._driver.execute(statement, parameters)
+        try:
+            cursor = await self._driver.execute(statement, parameters)
+        except psycopg.Error as error:
+            if is_of_mapping(error):
+                raise mapping_error(error, self._entity) from error
+            raise
         assert cursor.pgresult is not None
         return cursor.pgresult
 

@@ -25,7 +25,11 @@ class TableSql:
 
     def __init__(self, table: TableDescription, columns: Iterable[str], where: str | None) -> None:
         if not table.key:
-            raise MappingBroken(f"the table {table.sql_name} has no primary key", hint="give it one")
+            raise MappingBroken(
+                f"the table {table.sql_name} has no primary key",
+                hint=f"ALTER TABLE {table.sql_name} ADD PRIMARY KEY (…);",
+                entity=table.entity,
+            )
         names = dict.fromkeys([*table.key, *columns])
         self.table = table
         self.columns: Mapping[str, Column] = {name: table.column(name) for name in names}
@@ -102,6 +106,7 @@ class TableSql:
             raise MappingBroken(
                 f"the column {name!r} of {self.table.schema}.{self.table.name} is not mapped",
                 hint="map it in the settings",
+                entity=self.table.entity,
             )
         return found
 

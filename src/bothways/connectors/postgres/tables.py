@@ -40,6 +40,8 @@ class Column:
     """A default, an identity or a generated value: an insert need not name it."""
     generated: bool
     """The database alone writes it: ``GENERATED ALWAYS``, as an expression or as identity."""
+    computed: bool
+    """It is an expression of other columns; only from PostgreSQL 18 on can the WAL show it, if it is stored."""
     textual: bool
     """Any text is a value of this type (but for its length)."""
     length: int | None
@@ -59,6 +61,8 @@ class TableDescription:
     """One mapped table."""
 
     entity: str
+    oid: int
+    """What names it as long as it exists, whatever it is called."""
     schema: str
     name: str
     columns: Mapping[str, Column]
@@ -86,6 +90,7 @@ class TableDescription:
             raise MappingBroken(
                 f"the table {self.schema}.{self.name} has no column {name!r}, which the entity {self.entity!r} maps",
                 hint="put the column back, or take it out of the settings",
+                entity=self.entity,
             )
         return found
 
@@ -112,6 +117,7 @@ def _description(entity: str, table: dict[str, Any]) -> TableDescription:
     of_index = tuple(named[number] for number in table["identity_index"] or ())
     return TableDescription(
         entity=entity,
+        oid=table["oid"],
         schema=table["schema"],
         name=table["name"],
         columns={each["name"]: _column(each) for each in columns},
@@ -136,6 +142,7 @@ def _column(row: dict[str, Any]) -> Column:
         nullable=not row["not_null"],
         has_default=row["has_default"] or row["identity"] != "" or row["generated"] != "",
         generated=row["identity"] == "a" or row["generated"] != "",
+        computed=row["generated"] != "",
         textual=row["category"] == "S",
         length=row["typmod"] - 4 if row["base"] in _WITH_LENGTH and row["typmod"] > 4 else None,
     )
@@ -145,7 +152,7 @@ _WITH_LENGTH = (1042, 1043)
 """``character`` and ``character varying``; the modifier is the length and 4."""
 
 _TABLE = """
-SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS identity,
+SELECT c.oid::bigint, n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS identity,
        (SELECT i.indkey::int2[]::int[] FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate)
          AS key,
        (SELECT i.indkey::int2[]::int[] FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident) AS identity_index,

@@ -7,16 +7,21 @@ import contextlib
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import psycopg
 import structlog
 
 from bothways.connectors.postgres.capture_session import Control, Metrics, Sink
+from bothways.connectors.postgres.relations import Relations
+from bothways.model.errors import Transient
 from bothways.ports import Log, LogReading
+from bothways.sync.mapping import TableMap
 
 LET_GO_SECONDS = 15.0
+TABLES_SECONDS = 10.0
+"""So often the mapped tables are looked at."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 10.0
 
 _logger = structlog.get_logger(__name__)
@@ -34,17 +39,35 @@ class WaitFor(Protocol):
 
 
 class ThreadedCapture(ABC):
-    """A ``ports.Role`` whose work is done by a thread of its own."""
+    """A ``ports.Role`` whose work is done by a thread of its own.
+
+    A table that is not as the settings say concerns its own entity only: ``ready`` says so, and the others go on.
+    """
 
     name = "capture"
 
-    def __init__(self, log: ReadableLog) -> None:
+    def __init__(self, log: ReadableLog, tables: Sequence[TableMap], relations: Relations) -> None:
         self.metrics = Metrics()
         self._log = log
+        self._tables = tables
+        self._relations = relations
         self._control: Control | None = None
 
+    @property
+    def entities(self) -> Sequence[str]:
+        """What is captured."""
+        return [table.entity for table in self._tables]
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """Entity → why it is not captured as the settings say; nothing of those that are."""
+        return {entity: str(trouble) for entity, trouble in self._relations.troubles.items()}
+
     def ready(self) -> str | None:
-        return "not running" if self._control is None else self._control.state
+        if self._control is None:
+            return "not running"
+        told = [f"{entity}: {reason}" for entity, reason in self.troubles.items()]
+        return self._control.state or "; ".join(told) or None
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -71,9 +94,15 @@ class ThreadedCapture(ABC):
             control.close()
             self._control = None
 
-    @abstractmethod
     async def _watch_tables(self) -> None:
-        """On the event loop, beside the thread, without end: raise what the thread cannot notice."""
+        """On the event loop, beside the thread, without end.
+
+        A table that is dropped, or that nothing makes changes come of any more, falls silent: the thread cannot notice.
+        """
+        while True:
+            await asyncio.sleep(TABLES_SECONDS)
+            with contextlib.suppress(psycopg.Error, OSError, Transient):  # the thread says so
+                await self._relations.look()
 
     @abstractmethod
     def _work(self, control: Control, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
