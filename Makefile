@@ -42,7 +42,7 @@ format: tools ## put the code into its form
 
 fixtures: .cache/.fetched ## fetch the servers that the tests start
 
-.cache/.fetched: scripts/fixtures tests/servers/kafka.py tests/servers/postgres.py .venv/.tools
+.cache/.fetched: scripts/fixtures tests/servers/kafka.py tests/servers/postgres.py tests/servers/connect.py .venv/.tools
 	@scripts/fixtures
 	@touch $@
 

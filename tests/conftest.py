@@ -11,7 +11,13 @@ import structlog
 # A suite's asserts say what they compared, as those of test modules do.
 pytest.register_assert_rewrite("tests.suites")
 
-pytest_plugins = ["tests.servers.browser", "tests.servers.kafka", "tests.servers.postgres", "tests.servers.sandbox"]
+pytest_plugins = [
+    "tests.servers.browser",
+    "tests.servers.kafka",
+    "tests.servers.connect",  # after what it imports, whose asserts would not be rewritten otherwise
+    "tests.servers.postgres",
+    "tests.servers.sandbox",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Jars, fetched with Maven, once, into a folder of the repository's cache."""
+"""Jars and archives, fetched with Maven, once, into a folder of the repository's cache."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ POM = """\
 </project>
 """
 MAVEN = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime"]
+COPY = ["mvn", "-q", "-B", "dependency:copy"]
 
 
 def fetched(target: Path, dependencies: Sequence[str], unpack: Callable[[Path], Path] | None = None) -> Path:
@@ -41,15 +42,32 @@ def fetched(target: Path, dependencies: Sequence[str], unpack: Callable[[Path], 
     return target
 
 
+def unpacked(target: Path, artifact: str) -> Path:
+    """The folder ``target``, as the one folder in an archive (``group:artifact:version:tar.gz[:classifier]``)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("a") as lock, locked(lock):
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent) as work:
+                _run([*COPY, f"-Dartifact={artifact}", f"-DoutputDirectory={work}"], Path(work), artifact)
+                (archive,) = Path(work).glob("*.tar.gz")
+                subprocess.run(["tar", "-xzf", archive, "-C", work], check=True)
+                archive.unlink()
+                next(Path(work).iterdir()).rename(target)
+    return target
+
+
 def _fetch(target: Path, dependencies: Sequence[str], unpack: Callable[[Path], Path] | None) -> None:
-    what = ", ".join(dependencies)
-    if not shutil.which("mvn"):
-        raise RuntimeError(f"{what} is fetched with Maven, and mvn is not there: `make tools` installs it")
     with tempfile.TemporaryDirectory(dir=target.parent) as work:
         wanted = "".join(DEPENDENCY.format(*each.split(":")) for each in dependencies)
         (Path(work) / "pom.xml").write_text(POM.format(wanted))
-        done = subprocess.run(MAVEN, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"Maven could not fetch {what}:\n{done.stdout[-3000:]}")
+        _run(MAVEN, Path(work), ", ".join(dependencies))
         libraries = Path(work) / "libs"
         (unpack(libraries) if unpack else libraries).rename(target)
+
+
+def _run(command: Sequence[str], work: Path, what: str) -> None:
+    if not shutil.which("mvn"):
+        raise RuntimeError(f"{what} is fetched with Maven, and mvn is not there: `make tools` installs it")
+    done = subprocess.run(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"Maven could not fetch {what}:\n{done.stdout[-3000:]}")

@@ -17,6 +17,8 @@ from bothways.model.values import Value
 UNAVAILABLE = "__debezium_unavailable_value"
 """What stands for a large value that an update did not touch, where the server did not send it."""
 
+JSON = "io.debezium.data.Json"
+
 Schema = Mapping[str, object]
 """A schema without the name of the field that it is of."""
 
@@ -45,14 +47,14 @@ def struct(name: str, fields: Sequence[tuple[str, Schema]], required: Sequence[s
 
 def unavailable(schema: Schema) -> Value:
     """What Debezium shows for a large value that nobody knows, such that the schema allows it; None where none is."""
-    match schema["type"], schema.get("items"):
-        case "string", _:
+    match schema:
+        case {"type": "string"}:
             return UNAVAILABLE
-        case "bytes", _:
+        case {"type": "bytes", **named} if "name" not in named:
             return base64.b64encode(UNAVAILABLE.encode()).decode()
-        case "array", {"type": "string"}:
-            return [UNAVAILABLE]
-        case "array", {"type": "int32" | "int64"}:
+        case {"type": "array", "items": {"type": "string" | "bytes" as element, **named}}:
+            return [unavailable(plain(str(element)))] if named.get("name") in (None, JSON) else None
+        case {"type": "array", "items": {"type": "int32" | "int64", **named}} if "name" not in named:
             return list(UNAVAILABLE.encode())
         case _:
             return None

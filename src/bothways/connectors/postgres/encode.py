@@ -51,8 +51,6 @@ class Frame:
     value_head: str = ""
     lsn: str = "{lsn}"
     """How the source goes on after what the transaction knows of it."""
-    moved_head: str = ""
-    """Before a key in a header; if there is any, a brace follows the key."""
     no_key: str = NO_KEY
 
 

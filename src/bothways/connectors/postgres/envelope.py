@@ -100,9 +100,12 @@ class Table:
         return [] if key.canonical is None else [(KEY, key.canonical.encode("latin-1"))]
 
     def moved(self, header: str, canonical_header: str, key: RowKey) -> list[tuple[str, bytes]]:
-        """The headers of one half of a changed key, that tell of the other half's key."""
-        head = self.shape.frame.moved_head
-        headers = [(header, f"{head}{key.shown}{'}' if head else ''}".encode("latin-1"))]
+        """The headers of one half of a changed key, that tell of the other half's key.
+
+        It stands there without a schema in every form: Kafka Connect's usual converter of headers makes a map of it,
+        whose values have to be of one type.
+        """
+        headers = [(header, key.shown.encode("latin-1"))]
         if key.canonical is not None:
             headers.append((canonical_header, key.canonical.encode("latin-1")))
         return headers

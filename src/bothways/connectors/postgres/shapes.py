@@ -14,6 +14,7 @@ from bothways.connectors.postgres.types import ColumnType
 from bothways.connectors.postgres.values import read_array
 from bothways.eventlog.form import Encoding, Form
 from bothways.eventlog.schemas import (
+    JSON,
     Schema,
     array,
     envelope_schema,
@@ -80,17 +81,15 @@ def _converter(read: Callable[[str], Value]) -> Callable[[str], str]:
 
 def _frame(place: Place, types: Mapping[str, ColumnType], key: Sequence[int], form: Form) -> Frame:
     lsn = '{lsn}\\"]","lsn":{lsn}' if form.encoding is Encoding.DEBEZIUM else "{lsn}"
-    if form == Form():
-        return Frame()
+    if not form.schemas:
+        return Frame(lsn=lsn)
     fields = [(name, schema_of(found, form.encoding)) for name, found in types.items()]
     keys = [fields[n] for n in key]
     name = f"{place.name}.{place.schema}.{place.table}"
     described = _with_schema(key_schema(name, keys))
-    if not form.schemas:
-        return Frame(lsn=lsn, moved_head=described)
     source = source_schema("io.debezium.connector.postgresql.Source", _SOURCE[form.encoding], form.encoding)
     value = envelope_schema(name, fields, [field for field, _ in keys], source, form.encoding)
-    return Frame(described, "}", _with_schema(value), lsn, described, '{"schema":null,"payload":null}')
+    return Frame(described, "}", _with_schema(value), lsn, '{"schema":null,"payload":null}')
 
 
 def _with_schema(schema: bytes) -> str:
@@ -116,14 +115,14 @@ _ALIKE: Mapping[int, Schema] = {
     21: plain("int16"),
     23: plain("int32"),
     26: plain("int64"),
-    114: named("string", "io.debezium.data.Json"),
+    114: named("string", JSON),
     142: named("string", "io.debezium.data.Xml"),
     700: plain("float"),
     701: plain("double"),
     1184: named("string", "io.debezium.time.ZonedTimestamp"),
     2950: named("string", "io.debezium.data.Uuid"),
     3614: named("string", "io.debezium.data.Tsvector"),
-    3802: named("string", "io.debezium.data.Json"),
+    3802: named("string", JSON),
 }
 
 _SCHEMAS: Mapping[Encoding, Mapping[int, Schema]] = {

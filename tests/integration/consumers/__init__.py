@@ -1,0 +1,1 @@
+"""Others' consumers of our topics, and others' captures beside ours."""
