@@ -52,9 +52,11 @@ def backfill(
     async def work(settings: Settings) -> Courses | None:
         from bothways.wiring import existing
         from bothways.wiring.parts import opened
+        from bothways.wiring.reporting import reporting
 
-        async with opened(settings) as parts:
-            return await _run(await existing.prepared(parts, entity, system), again=again)
+        with reporting(settings):
+            async with opened(settings) as parts:
+                return await _run(await existing.prepared(parts, entity, system), again=again)
 
     started = time.time()
     ended = run(context, work)

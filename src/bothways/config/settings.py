@@ -138,6 +138,15 @@ class RetentionSettings(Model):
     requests: Duration = Field(DAY, description="Answers to the API's idempotency keys.")
 
 
+class InsightSettings(Model):
+    """``[insight]``: who else is told what goes wrong."""
+
+    sentry_dsn: SecretStr | None = Field(
+        None, description="Where Sentry takes errors; needs the extra `sentry`.", min_length=1
+    )
+    sentry_environment: str = Field("production", description="The environment that Sentry shows.", min_length=1)
+
+
 class HttpSettings(Model):
     """``[http]``: the HTTP server of a process."""
 
@@ -172,6 +181,9 @@ class Settings(Model):
     log: LogSettings = Field(default_factory=LogSettings.model_construct, description="Where the topics lie.")
     retention: RetentionSettings = Field(
         default_factory=RetentionSettings.model_construct, description="How long the state keeps what it holds."
+    )
+    insight: InsightSettings = Field(
+        default_factory=InsightSettings.model_construct, description="Who else is told what goes wrong."
     )
     http: HttpSettings = Field(default_factory=HttpSettings.model_construct, description="The HTTP server.")
     systems: dict[str, SystemSettings] = Field(default_factory=dict, description="The remote systems, by name.")

@@ -175,6 +175,7 @@ def _tell(kept: Kept) -> None:
         system=letter.system,
         entity=letter.entity,
         key=letter.key,
+        position=letter.change,
         field=letter.field,
         reason=textwrap.shorten(letter.reason, REASON_LENGTH, placeholder=" …"),
     )

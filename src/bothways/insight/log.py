@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
@@ -46,6 +47,7 @@ def configure(
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _tell,
             *finish,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -53,6 +55,27 @@ def configure(
         cache_logger_on_first_use=False,
     )
     _adopt_standard_logging(number)
+
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+"""Is given the level and the event with its fields, the exception as it was raised; it may be called by any thread."""
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """While the block runs, the listener hears whatever is logged. What it is given is not cleaned of secrets."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def _tell(_logger: object, method: str, event: Event) -> Event:
+    for listener in _listeners:
+        listener(method, event)
+    return event
 
 
 def _hiding(clean: Callable[[str], str]) -> structlog.typing.Processor:

@@ -30,6 +30,7 @@ from bothways.wiring.installing import remember_gap, set_up_parts
 from bothways.wiring.lanes import in_words, watch_lanes
 from bothways.wiring.numbers import watch_capture, watch_delivery
 from bothways.wiring.parts import Parts, opened
+from bothways.wiring.reporting import reporting
 from bothways.wiring.topics import delivery_group, topics_by_object
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +56,11 @@ class Assembly:
 
 async def run_roles(settings: Settings, names: Sequence[str], listen: str | None) -> int:
     """Set up, then run these roles until a signal; returns the exit code."""
+    with reporting(settings):
+        return await _run(settings, names, listen)
+
+
+async def _run(settings: Settings, names: Sequence[str], listen: str | None) -> int:
     async with opened(settings) as parts:
         for line in await set_up_parts(parts):
             _log.info("setup.done", what=line)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from bothways.config.entities import EntitySettings, FieldSettings, RemoteMapping
-from bothways.config.settings import CatalogueSettings, HttpSettings, LogSettings, RetentionSettings
+from bothways.config.settings import CatalogueSettings, HttpSettings, InsightSettings, LogSettings, RetentionSettings
 from bothways.config.systems import StripeSettings
 from bothways.sync.transforms import NAMED
 from tests.unit.config.writing import read
@@ -19,6 +19,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("## `[catalogue]`", CatalogueSettings),
     ("## `[log]`", LogSettings),
     ("## `[retention]`", RetentionSettings),
+    ("## `[insight]`", InsightSettings),
     ("## `[http]`", HttpSettings),
     ("## `[systems.NAME]`", StripeSettings),
     ("## `[entities.NAME]`", EntitySettings),
