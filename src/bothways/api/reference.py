@@ -50,15 +50,22 @@ def reference_page(document: Mapping[str, Any]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info.get('description', ''))}</p>"
-        f'<p>For programs: <a href="openapi.json">openapi.json</a></p>{body}</body></html>'
+        f'<p>For programs: <a href="openapi.json">openapi.json</a></p>{_keys(document)}{body}</body></html>'
     )
+
+
+def _keys(document: Mapping[str, Any]) -> str:
+    """How a key is sent, where there is something that needs one."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    lines = "".join(f"<li><code>{escape(each.get('description', name))}</code></li>" for name, each in schemes.items())
+    return f"<h2>keys</h2><p>What needs a key takes it in either of these ways:</p><ul>{lines}</ul>" if lines else ""
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield f"<article><h3><b>{escape(method.upper())}</b> {escape(path)}</h3>"
     yield f"<p>{escape(operation.get('description') or operation.get('summary', ''))}</p>"
     if operation.get("security"):
-        yield "<p>Needs a key, where keys are set.</p>"
+        yield "<p>Needs a key, where keys are set (see <i>keys</i> above).</p>"
     if parameters := operation.get("parameters"):
         yield "<table><tr><th>parameter</th><th>in</th><th>meaning</th></tr>"
         for each in parameters:

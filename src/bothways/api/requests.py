@@ -21,6 +21,9 @@ from bothways.api.documents import NotJson, read_object
 from bothways.api.problems import Problem
 from bothways.model.values import Value
 
+_BEARER = HTTPBearer(auto_error=False, description="One of [http] api_keys: Authorization: Bearer KEY")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="Or in a header of its own: X-API-Key: KEY")
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -46,8 +49,8 @@ class ApiKeys:
     async def check(
         self,
         request: Request,
-        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-        header: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+        header: Annotated[str | None, Depends(_HEADER)],
     ) -> None:
         """A dependency of routes that need a key. Raises ``Problem`` 401, and 403 for a page that asks in our name.
 

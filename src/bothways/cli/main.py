@@ -19,6 +19,7 @@ from bothways.cli import (
     conflicts,
     deadletters,
     demo,
+    doctor,
     exits,
     pause,
     plan,
@@ -41,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (demo, setup, plan, backfill, up, pause, records, tail, status, deadletters, conflicts, sandbox):
+for group in (demo, doctor, setup, plan, backfill, up, pause, records, tail, status, deadletters, conflicts, sandbox):
     group.register(app)
 
 GLOBAL_WITH_VALUE = ("--config", "--log-level")

@@ -23,14 +23,22 @@ def open_log(url: str, options: Mapping[str, str], folder: Path) -> SqliteLog | 
     ``sqlite:///PATH`` for another, relative to the working folder (``sqlite:////PATH`` for an absolute one). Raises
     ``SettingsError`` for anything else, ``Unavailable`` when the file cannot be opened. Kafka is not asked here.
     """
-    if url == "sqlite":
-        return SqliteLog(folder / "log.db")
+    path = sqlite_path(url, folder)
+    if path is not None:
+        return SqliteLog(path)
     parts = urlsplit(url)
-    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-        return SqliteLog(Path(unquote(parts.path[1:])))
     if parts.scheme == "kafka" and parts.netloc and "@" not in parts.netloc and parts.path in ("", "/"):
         return _kafka(parts.netloc, options)
     raise SettingsError(f"log.url names no log: {_without_login(url)}", hint=_FORMS)
+
+
+def sqlite_path(url: str, folder: Path) -> Path | None:
+    """The file that the settings name; None where they name something else."""
+    if url == "sqlite":
+        return folder / "log.db"
+    parts = urlsplit(url)
+    is_file = parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1
+    return Path(unquote(parts.path[1:])) if is_file else None
 
 
 def _kafka(servers: str, options: Mapping[str, str]) -> KafkaLog:

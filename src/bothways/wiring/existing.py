@@ -6,6 +6,8 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from bothways.config import Settings
 from bothways.config.problems import suggestion
 from bothways.connectors.postgres.catalogue import PostgresCatalogue
@@ -14,6 +16,7 @@ from bothways.connectors.postgres.tables import TableDescription
 from bothways.connectors.stripe.pace import LocalPace
 from bothways.flow.backfill import Backfill, in_order
 from bothways.flow.context import Patience
+from bothways.flow.course import courses
 from bothways.flow.plan import PairPlanner, Pairs
 from bothways.flow.planned import PairPlan
 from bothways.flow.retry import Backoff
@@ -28,6 +31,8 @@ from bothways.wiring.fitting import Fitted
 from bothways.wiring.installing import set_up_parts
 from bothways.wiring.kinds import Connected, Kind, kinds
 from bothways.wiring.parts import Parts, opened
+
+_log = structlog.get_logger(__name__)
 
 NOBODY = "-"
 """Stands for the id of an installation that is not made yet: no mark names it."""
@@ -60,6 +65,26 @@ def chosen(
         hint = "[entities.NAME.SYSTEM] maps an entity to an object of a system"
         raise SettingsError("nothing is mapped to a remote system here", hint=hint)
     return pairs
+
+
+_TOLD = "backfill:told"
+
+
+async def tell_what_waits(parts: Parts) -> None:
+    """Say at the first start that rows which nobody changes wait for a backfill; once for each installation."""
+    catalogue = await parts.catalogue()
+    pairs = [(name, system) for name, entity in parts.settings.entities.items() for system in entity.remotes]
+    async with catalogue.transaction() as transaction:
+        told = await transaction.checkpoints.load(_TOLD)
+        found = await courses(transaction.checkpoints, pairs)
+        await transaction.checkpoints.store(_TOLD, True)
+    if told:
+        return
+    waiting = {each.entity: each.system for each in found if each.began is None}
+    for entity, rows in (await row_counts(catalogue, list(waiting))).items():
+        if rows:
+            hint = "they are sent when they change; `bothways plan`, then `bothways backfill` brings them all now"
+            _log.warning("backfill.waits", entity=entity, rows=rows, hint=hint)
 
 
 # ---------------------------------------------------------------------------------------------------------------- plan

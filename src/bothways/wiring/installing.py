@@ -8,6 +8,8 @@ from functools import partial
 from bothways.config import Settings
 from bothways.connectors.postgres import setup as postgres_setup
 from bothways.flow.poll import begin, gap_flag
+from bothways.model.errors import Transient
+from bothways.wiring.kinds import kinds
 from bothways.wiring.parts import Parts, opened
 from bothways.wiring.topics import all_topics
 
@@ -15,7 +17,20 @@ from bothways.wiring.topics import all_topics
 async def set_up(settings: Settings) -> list[str]:
     """Make what is missing; says what was done. Refuses, before anything is made, what cannot work."""
     async with opened(settings) as parts:
-        return await set_up_parts(parts)
+        unsure = await _check_keys(settings)
+        return [*await set_up_parts(parts), *unsure]
+
+
+async def _check_keys(settings: Settings) -> list[str]:
+    """Raises ``Forbidden`` for a key that is refused; says which could not be tried."""
+    unsure = []
+    for name, system in settings.systems.items():
+        if settings.mapped(name):
+            try:
+                await kinds()[system.kind].check_key(name, system)
+            except Transient as error:
+                unsure.append(f"the key of {name} could not be tried: {error}")
+    return unsure
 
 
 async def set_up_parts(parts: Parts, *, narrow: bool = True) -> list[str]:

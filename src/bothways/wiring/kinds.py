@@ -9,6 +9,7 @@ from typing import Protocol
 from bothways.config.systems import SystemSettings
 from bothways.flow.context import RemoteSystem
 from bothways.flow.receive import Verify
+from bothways.model.finding import Finding
 from bothways.model.link import Call
 from bothways.model.values import Values
 from bothways.ports import EventFeed, Pace
@@ -58,6 +59,14 @@ class Kind(Protocol):
         admit: Callable[[str | None], Awaitable[None]],
     ) -> Connected:
         """The system, ready for calls; calls nothing yet. ``admit`` is shown the account before the first call."""
+        ...
+
+    async def examine(self, name: str, settings: SystemSettings, objects: Sequence[str]) -> Sequence[Finding]:
+        """Every prerequisite there, by calls that only read; for `bothways doctor`."""
+        ...
+
+    async def check_key(self, name: str, settings: SystemSettings) -> None:
+        """Raises ``Forbidden`` for a key that is refused, ``Transient`` where nobody answers."""
         ...
 
 

@@ -26,6 +26,7 @@ from bothways.model.errors import SettingsError
 from bothways.ports import Records, Role
 from bothways.state.cleanup import Cleanup, rules
 from bothways.wiring.address import HealthOnly, take
+from bothways.wiring.existing import tell_what_waits
 from bothways.wiring.installing import remember_gap, set_up_parts
 from bothways.wiring.lanes import in_words, watch_lanes
 from bothways.wiring.numbers import watch_capture, watch_delivery
@@ -64,6 +65,7 @@ async def _run(settings: Settings, names: Sequence[str], listen: str | None) -> 
     async with opened(settings) as parts:
         for line in await set_up_parts(parts):
             _log.info("setup.done", what=line)
+        await tell_what_waits(parts)
         assembly = Assembly()
         for name in names:
             await ROLES[name](parts, assembly)

@@ -6,18 +6,24 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bothways.config.systems import SystemSettings
-from bothways.connectors.stripe import webhooks
-from bothways.connectors.stripe.client import Transport
+from bothways.connectors.stripe import doctor, webhooks
+from bothways.connectors.stripe.client import StripeApi, Transport
 from bothways.connectors.stripe.events import StripeEvents
 from bothways.connectors.stripe.fields import Kind as Holds
 from bothways.connectors.stripe.limits import refusals
 from bothways.connectors.stripe.objects import OBJECTS, check_path
+from bothways.connectors.stripe.pace import LocalPace
 from bothways.connectors.stripe.remote import StripeRemote
+from bothways.model.errors import Forbidden
+from bothways.model.finding import Finding
 from bothways.model.link import Call
 from bothways.model.values import Values
 from bothways.ports import Pace, RawEvent
 from bothways.wiring.forms import Form
 from bothways.wiring.kinds import Connected, RemoteField
+
+ASKED_SECONDS = 10.0
+"""Somebody waits for the answer."""
 
 FORMS: Mapping[Holds, Form] = {
     Holds.TEXT: Form.TEXT,
@@ -43,6 +49,28 @@ class StripeKind:
 
     def refusals(self, object: str, call: Call, patch: Values) -> Mapping[str, str]:
         return refusals(object, call, patch)
+
+    async def examine(self, name: str, settings: SystemSettings, objects: Sequence[str]) -> Sequence[Finding]:
+        api, key = self._api(settings), settings.api_key.get_secret_value()
+        secrets, restricted = len(settings.webhook_secrets), key.startswith("rk_")
+        try:
+            return await doctor.examine(api, name, objects, secrets=secrets, restricted=restricted)
+        finally:
+            await api.close()
+
+    async def check_key(self, name: str, settings: SystemSettings) -> None:
+        api = self._api(settings)
+        try:
+            await api.account()
+        except Forbidden as error:
+            raise Forbidden(f"[systems.{name}] api_key: {error.message}", hint=error.hint) from None
+        finally:
+            await api.close()
+
+    def _api(self, settings: SystemSettings) -> StripeApi:
+        """For a few calls, at a rate of their own."""
+        key, pace = settings.api_key.get_secret_value(), LocalPace(settings.rate)
+        return StripeApi(key, settings.api_base, pace, Transport(answer=min(settings.timeout, ASKED_SECONDS)))
 
     def connect(
         self,

@@ -72,6 +72,8 @@ def test_the_page_loads_nothing_and_shows_everything() -> None:
     for path in ("/v1/records/{entity}/{key}", "/webhooks/{system}", "/metrics"):
         assert path in page
     assert "<code>Idempotency-Key</code>" in page
+    assert "Authorization: Bearer KEY" in page
+    assert "X-API-Key: KEY" in page
 
 
 def test_the_page_escapes_what_it_shows() -> None:

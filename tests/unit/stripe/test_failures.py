@@ -117,7 +117,9 @@ def test_keys_are_never_told(text: str) -> None:
 def test_what_is_none_of_stripes_answers_says_nothing_about_the_record(error: stripe.StripeError) -> None:
     """A proxy's 403 or 404 neither pauses the system nor deletes a record."""
     assert read_failure(error) is None
-    assert isinstance(transport_error(error), Unavailable)
+    told = transport_error(error, "https://api.stripe.com")
+    assert isinstance(told, Unavailable)
+    assert "https://api.stripe.com" in str(told)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -18,26 +19,57 @@ OLDEST = 14
 Connection = psycopg.AsyncConnection[Any]
 
 
-async def check_server(connection: Connection) -> None:
-    """The server can be captured from, by this user."""
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What is to be known of a server before it can be captured from."""
+
+    version: int
+    """As ``server_version_num``."""
+    version_name: str
+    wal_level: str
+    username: str
+    may_replicate: bool
+
+    def check_version(self) -> None:
+        """It is no older than what is supported."""
+        if self.version < OLDEST * 10_000:
+            raise SettingsError(
+                f"the catalogue is PostgreSQL {self.version // 10_000}", hint=f"{OLDEST} is the oldest that works"
+            )
+
+    def check_wal_level(self) -> None:
+        """Its WAL holds what logical replication needs."""
+        if self.wal_level != "logical":
+            raise SettingsError(
+                f"the server's wal_level is {self.wal_level}, and its changes can be read with logical only",
+                hint="ALTER SYSTEM SET wal_level = logical; then restart the server",
+            )
+
+    def check_replication(self) -> None:
+        """The user may read it."""
+        if not self.may_replicate:
+            name = quoted(self.username)
+            raise SettingsError(
+                f"the user {self.username} may not read the server's changes",
+                hint=f"ALTER ROLE {name} REPLICATION; (on Amazon RDS: GRANT rds_replication TO {name};)",
+            )
+
+
+async def read_server(connection: Connection) -> Server:
+    """The server, as it is now."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_SERVER)
         server = await cursor.fetchone()
     assert server is not None
-    if server["version"] < OLDEST * 10_000:
-        raise SettingsError(
-            f"the catalogue is PostgreSQL {server['version'] // 10_000}", hint=f"{OLDEST} is the oldest that works"
-        )
-    if server["wal_level"] != "logical":
-        raise SettingsError(
-            f"the server's wal_level is {server['wal_level']}, and its changes can be read with logical only",
-            hint="ALTER SYSTEM SET wal_level = logical; then restart the server",
-        )
-    if not server["may_replicate"]:
-        raise SettingsError(
-            f"the user {server['username']} may not read the server's changes",
-            hint=f"ALTER ROLE {quoted(server['username'])} REPLICATION; (on Amazon RDS: GRANT rds_replication TO …)",
-        )
+    return Server(**server)
+
+
+async def check_server(connection: Connection) -> None:
+    """The server can be captured from, by this user."""
+    server = await read_server(connection)
+    server.check_version()
+    server.check_wal_level()
+    server.check_replication()
 
 
 async def check_table(
@@ -104,8 +136,8 @@ async def _check_condition(connection: Connection, where: str, found: TableDescr
 
 
 _SERVER = """
-SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS wal_level,
-       current_user::text AS username,
+SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_name,
+       current_setting('wal_level') AS wal_level, current_user::text AS username,
        (SELECT r.rolreplication OR r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)
        OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = 'rds_replication'
                   AND pg_has_role(current_user, r.oid, 'member')) AS may_replicate

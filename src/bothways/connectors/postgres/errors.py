@@ -90,7 +90,9 @@ def _not_connected(message: str) -> BothwaysError:
         return SettingsError(f"the catalogue cannot be opened: {message}", hint="name an existing database in its url")
     if _NO_LOGIN.search(message):
         return Forbidden(f"the catalogue refuses the login: {message}", hint=_permission_hint("28000"))
-    return Busy(f"the connection to the catalogue is lost or was not made: {message}")
+    why = message.removeprefix("connection failed: ")
+    hint = "see that the server runs and can be reached, and look at url in [catalogue]"
+    return Busy(f"the connection to the catalogue is lost or was not made: {why}", hint=hint)
 
 
 def row_error(error: psycopg.Error, field: str | None = None) -> RowRefused | NotUnique | None:
@@ -107,7 +109,7 @@ def row_error(error: psycopg.Error, field: str | None = None) -> RowRefused | No
 
 
 def _message(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error).strip()
+    return error.diag.message_primary or " ".join(str(error).split())  # libpq's own words have several lines
 
 
 def _permission_hint(state: str, message: str = "") -> str:

@@ -12,6 +12,7 @@ import psycopg
 from bothways.connectors.postgres.catalogue import random_id
 from bothways.connectors.postgres.checks import check_server, check_table
 from bothways.connectors.postgres.errors import transaction_error
+from bothways.connectors.postgres.reaching import reach
 from bothways.connectors.postgres.rights import check_rights
 from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
@@ -36,7 +37,7 @@ Fills = Mapping[str, Collection[str]]
 async def inspect(url: str, tables: Sequence[TableMap]) -> list[TableDescription]:
     """The mapped tables as they are, in the order given. Raises ``SettingsError`` for a table that is not there."""
     found = []
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         for table in tables:
             description = await describe(connection, table)
             if description is None:
@@ -52,7 +53,7 @@ async def check(
     url: str, tables: Sequence[TableMap], *, slot: str, publication: str, fills: Fills | None = None
 ) -> None:
     """Raise ``SettingsError``, with what to do, where ``setup`` would refuse. Makes nothing."""
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         await _checked(connection, tables, slot, publication, fills or {})
 
 
@@ -74,7 +75,7 @@ async def setup(
     the publication; without it they stay, since others may be capturing them. Raises ``SettingsError`` with what to do
     where the server, a table or the user cannot work; nothing was made then.
     """
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         described = await _checked(connection, tables, slot, publication, fills or {})
         done, is_new = await _make_state(url, new_id)
@@ -94,7 +95,7 @@ async def teardown(url: str, *, slot: str, publication: str) -> list[str]:
     The slot goes first, since it keeps the server from throwing WAL away. Raises ``Busy`` while somebody reads it.
     """
     done = []
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         found = await _row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", slot)
         if found is not None:
             if found[0] is not None:
@@ -129,10 +130,10 @@ async def _checked(
 ) -> list[TableDescription]:
     """The tables, once everything that can be refused has been looked at."""
     await check_server(connection)
-    there = await _slot_there(connection, slot)
+    there = await slot_there(connection, slot)
     if not there and not await _row(connection, _FREE_SLOT):
-        raise _no_free_slot()
-    published = await _published(connection, publication)
+        raise no_free_slot()
+    published = await published_tables(connection, publication)
     described = [(table, await describe(connection, table)) for table in tables]
     added = [found for _, found in described if found is not None and found.sql_name not in (published or ())]
     await check_rights(connection, publication, added)
@@ -144,7 +145,7 @@ async def _checked(
     return checked
 
 
-async def _published(connection: Connection, name: str) -> set[str] | None:
+async def published_tables(connection: Connection, name: str) -> set[str] | None:
     """The tables of the publication, as SQL; None where there is no publication of that name."""
     found = await _row(connection, _PUBLICATION, name)
     if found is None:
@@ -163,7 +164,7 @@ async def _make_publication(
 ) -> list[str]:
     wanted = {table.sql_name for table in tables}
     listed = ", ".join(sorted(wanted))
-    present = await _published(connection, name)
+    present = await published_tables(connection, name)
     if present is None:
         options = "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
         for_tables = f"FOR TABLE {listed}" if wanted else ""
@@ -186,7 +187,7 @@ async def _make_publication(
     return done
 
 
-async def _slot_there(connection: Connection, name: str) -> bool:
+async def slot_there(connection: Connection, name: str) -> bool:
     """Whether the slot is there. Raises ``SettingsError`` for one that is not ours, or lost, and for a bad name."""
     if not _SLOT_NAME.fullmatch(name):
         raise SettingsError(f"{name!r} is no name for a slot", hint="letters a-z, digits and _ only, 63 at most")
@@ -208,16 +209,17 @@ async def _slot_there(connection: Connection, name: str) -> bool:
 
 
 async def _make_slot(connection: Connection, name: str) -> list[str]:
-    if await _slot_there(connection, name):
+    if await slot_there(connection, name):
         return []
     try:
         await connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
     except psycopg.errors.ConfigurationLimitExceeded as error:
-        raise _no_free_slot() from error
+        raise no_free_slot() from error
     return [f"made the replication slot {name}"]
 
 
-def _no_free_slot() -> SettingsError:
+def no_free_slot() -> SettingsError:
+    """What is said where the server has no room for a slot."""
     return SettingsError(
         "the server has no free replication slot",
         hint="ALTER SYSTEM SET max_replication_slots = …; then restart the server",
@@ -225,10 +227,10 @@ def _no_free_slot() -> SettingsError:
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator[Connection]:
+async def connected(url: str) -> AsyncIterator[Connection]:
     """A connection of its own, every statement its own transaction; errors come out in our words."""
     try:
-        async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
+        async with await reach(url, timeout=10) as connection:
             settings = "; ".join(f"SET {name} = '{value}'" for name, value in SESSION.items())
             await connection.execute(settings.encode(), prepare=False)
             yield connection

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql.dml import Insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bothways.connectors.postgres.errors import transaction_error
+from bothways.connectors.postgres.reaching import reach
 from bothways.connectors.postgres.values import SESSION
 from bothways.model.errors import Busy
 
@@ -96,12 +97,7 @@ class PostgresStore:
             raise
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        connection = await psycopg.AsyncConnection.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=max(1, round(self._limits.connect)),
-            application_name="bothways",
-        )
+        connection = await reach(self._url, timeout=max(1, round(self._limits.connect)))
         try:
             settings = "; ".join(f"SET {name} = '{value}'" for name, value in self._settings())
             await connection.execute(settings.encode(), prepare=False)

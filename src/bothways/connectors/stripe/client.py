@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import httpx
 import stripe
+import structlog
 
 from bothways.connectors.stripe.failures import Failure, read_failure, translate, transport_error
 from bothways.connectors.stripe.fields import ObjectType
@@ -30,6 +31,10 @@ API_VERSION = "2026-10-28.endive"
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+CLOCK_TOLERANCE_SECONDS = 300.0
+"""Signatures of webhooks that are further from our clock are refused (https://docs.stripe.com/webhooks)."""
+
+_log = structlog.get_logger(__name__)
 
 _KEY = re.compile(r"(?:sk|rk)_(test|live)_\w+")
 
@@ -140,9 +145,10 @@ class StripeApi:
         stripe.enable_telemetry = False  # the SDK would write a file into the user's home and report every call's time
         for talkative in ("stripe", "httpx"):  # they log addresses with what is searched by, and what is written
             logging.getLogger(talkative).setLevel(logging.WARNING)
+        self.base = api_base.rstrip("/")
         self._client = stripe.StripeClient(
             api_key,
-            base_addresses={"api": api_base.rstrip("/")},
+            base_addresses={"api": self.base},
             stripe_version=API_VERSION,
             max_network_retries=0,
             http_client=self._transport,
@@ -193,13 +199,25 @@ class StripeApi:
 
     async def now(self) -> float:
         """What Stripe's clock shows, to a second or two: ours may be anywhere."""
+        return self._clock() - await self.now_ahead()
+
+    async def now_ahead(self) -> float:
+        """So many seconds our clock is ahead of Stripe's, as its last answer told."""
         if self._ahead is None:
             await self.account()
-        return self._clock() - (self._ahead or 0.0)
+        return self._ahead or 0.0
 
     def _told_time(self, headers: Mapping[str, str]) -> None:
+        was_off = self._is_off()
         with contextlib.suppress(ValueError, IndexError, TypeError):
             self._ahead = self._clock() - parsedate_to_datetime(headers.get("date") or "").timestamp()
+        if self._is_off() and not was_off:
+            hint = "every webhook is refused; set this machine's clock: timedatectl set-ntp true"
+            _log.error("clock.off", seconds_ahead=round(self._ahead or 0.0), remote=self.base, hint=hint)
+
+    def _is_off(self) -> bool:
+        """So far that signatures of webhooks are too old, or of the future."""
+        return self._ahead is not None and abs(self._ahead) > CLOCK_TOLERANCE_SECONDS
 
     async def _send(self, method: str, path: str, params: Params, key: str | None) -> _Sent:
         await self._pace.turn()
@@ -210,7 +228,7 @@ class StripeApi:
         except stripe.StripeError as error:
             failure = read_failure(error)
             if failure is None:
-                raise transport_error(error) from None
+                raise transport_error(error, self.base) from None
             self._told_time(failure.headers)
             if failure.asks_for_fewer_calls:
                 await self._pace.slow_down(failure.retry_after)

@@ -81,12 +81,15 @@ def clean(message: str) -> str:
     return _KEYS.sub("…", message)
 
 
-def transport_error(error: stripe.StripeError) -> Unavailable:
-    """For what ``read_failure`` knows nothing of."""
+def transport_error(error: stripe.StripeError, base: str) -> Unavailable:
+    """For what ``read_failure`` knows nothing of. ``base``: where Stripe was asked."""
     if error.http_status is None:
-        return Unavailable(f"Stripe does not answer: {clean(error.user_message or type(error).__name__)}")
+        why = clean(error.user_message or type(error).__name__)
+        hint = "look at the network, at api_base, and at proxies between here and Stripe"
+        return Unavailable(f"Stripe does not answer at {base}: {why}", hint=hint)
     return Unavailable(
-        f"HTTP {error.http_status}: {_NOT_STRIPE}", hint="look at api_base, and at proxies between here and Stripe"
+        f"HTTP {error.http_status} of {base}: {_NOT_STRIPE}",
+        hint="look at api_base, and at proxies between here and Stripe",
     )
 
 

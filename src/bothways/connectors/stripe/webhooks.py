@@ -9,11 +9,12 @@ import hashlib
 import hmac
 from collections.abc import Collection, Iterable, Sequence
 
+from bothways.connectors.stripe.client import CLOCK_TOLERANCE_SECONDS
 from bothways.connectors.stripe.envelope import open_envelope, parse
 from bothways.model.errors import WebhookRefused
 from bothways.ports import RawEvent
 
-TOLERANCE_SECONDS = 300.0
+TOLERANCE_SECONDS = CLOCK_TOLERANCE_SECONDS
 MOST_SIGNATURES = 32
 """Stripe sends one for each secret that is valid; what has more is not from there."""
 
@@ -64,7 +65,7 @@ def verify(body: bytes, signature_header: str | None, secrets: Iterable[str], *,
     age = now - int(signed_at)
     if abs(age) > tolerance:
         when = "ago" if age > 0 else "in the future"
-        hint = "a replayed delivery, or the clock of this machine is wrong"
+        hint = "a replayed delivery, or the clock of this machine is wrong: `bothways doctor` compares it with Stripe's"
         raise WebhookRefused(400, f"the signature was made {abs(age):.0f} seconds {when}", hint=hint)
 
 

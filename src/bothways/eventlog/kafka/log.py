@@ -10,10 +10,12 @@ from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.appender import KafkaAppender
 from bothways.eventlog.kafka.batch import BatchProducer
 from bothways.eventlog.kafka.consumer import KafkaConsumer
+from bothways.eventlog.kafka.doctor import examine
 from bothways.eventlog.kafka.reading import EARLIEST, LATEST, Follower, Questions, last_messages
 from bothways.eventlog.kafka.topics import make_missing
 from bothways.eventlog.murmur2 import partition_for
 from bothways.model.errors import SettingsError
+from bothways.model.finding import Finding
 from bothways.ports import Delivered, Message, Partition, Topic
 
 _FOLLOW_SECONDS = 0.2
@@ -95,6 +97,11 @@ class KafkaLog:
 
     async def lag(self, group: str, topics: Sequence[str]) -> Mapping[Partition, int]:
         return await asyncio.to_thread(self._lag, group, topics)
+
+    async def examine(self, topics: Sequence[Topic]) -> Sequence[Finding]:
+        """How the cluster and these topics stand, for `bothways doctor`; changes nothing."""
+        message_bytes = settings.largest_message(self._options)
+        return await asyncio.to_thread(examine, self._questions, self._servers, message_bytes, topics)
 
     async def close(self) -> None:
         """Wait a moment for what is under way, then let go."""

@@ -113,6 +113,11 @@ def reading(servers: str, options: Mapping[str, str], trouble: Callable[[KafkaEr
     return {**consuming(servers, options, trouble, "bothways-reading"), "enable.partition.eof": True}
 
 
+def largest_message(options: Mapping[str, str]) -> int:
+    """How many bytes a message of ours may have."""
+    return int(options.get("message.max.bytes") or str(_PRODUCER["message.max.bytes"]))
+
+
 def asking(servers: str, options: Mapping[str, str]) -> dict[str, str | int | float | bool]:
     """For questions about topics and groups."""
     return {**_COMMON, **options, "bootstrap.servers": servers}

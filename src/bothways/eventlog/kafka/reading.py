@@ -58,6 +58,7 @@ class Questions:
 
     def __init__(self, servers: str, options: Mapping[str, str]) -> None:
         self._trouble = Trouble(READING)
+        self._servers = servers
         try:
             self._admin = AdminClient(
                 settings.asking(servers, options), error_cb=self._trouble.note, logger=settings.LOGGER
@@ -83,7 +84,7 @@ class Questions:
                 if isinstance(trouble, Forbidden):
                     raise trouble from None
                 if reason(error).code() not in _PASSING or time.monotonic() > deadline:
-                    raise translated(reason(error), doing) from None
+                    raise translated(reason(error), f"{doing} at {self._servers}") from None
             time.sleep(0.05)
 
     def partitions(self) -> dict[str, int]:
