@@ -28,7 +28,7 @@ class MemoryLog:
             for number in range(PARTITIONS):
                 self.partitions.setdefault((topic.name, number), [])
 
-    def appender(self) -> Appender:
+    def appender(self, fence: str | None = None) -> Appender:
         """The simulation's capture appends and waits."""
         raise AssertionError("not used by the simulation")
 

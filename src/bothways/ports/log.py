@@ -60,6 +60,11 @@ class Appender(Protocol):
     Nothing is appended twice by the adapter's own retries.
     """
 
+    @property
+    def large_bytes(self) -> int:
+        """A value of at most so many bytes is never refused for its size, beside a key and headers of a few hundred."""
+        ...
+
     def append(self, message: Message) -> int:
         """Queue the message; returns its number, 1 for the first. Blocks while the buffer is full.
 
@@ -73,6 +78,14 @@ class Appender(Protocol):
 
     def flush(self, timeout: float) -> int:
         """Wait up to ``timeout`` seconds until everything appended is durable; returns ``durable()``."""
+        ...
+
+    def abandon(self, timeout: float) -> bool:
+        """Send nothing more; what was queued and not sent is forgotten. Any ``append`` raises from now on.
+
+        Whether it is known, within ``timeout`` seconds, what became of all that was sent; ask again until it is. A
+        message after a forgotten one is never on the log.
+        """
         ...
 
     def close(self) -> None:
@@ -107,8 +120,12 @@ class Log(Protocol):
         """Make the topics that are missing; leaves those that exist as they are."""
         ...
 
-    def appender(self) -> Appender:
-        """A new appender of its own."""
+    def appender(self, fence: str | None = None) -> Appender:
+        """A new appender of its own; blocks for a moment.
+
+        It shuts out all earlier ones of the same ``fence``, of any process, where the log can do that: their appends
+        fail with ``Unavailable``. SQLite can; Kafka can by transactions only, which are not used (docs/decisions/0007).
+        """
         ...
 
     async def append(self, messages: Sequence[Message]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -150,11 +152,51 @@ async def test_brokers_that_are_not_there_are_a_passing_trouble() -> None:
     appender = log.appender()
     assert appender.append(Message("t", b"k", b"v")) == 1
     assert appender.durable() == 0
-    with pytest.raises(Unavailable):
-        appender.flush(10.0)
+    assert appender.flush(0.5) == 0  # as long as it takes: nothing is given up
+    appender.close()
     with pytest.raises(Unavailable):
         appender.durable()
+    await log.close()
+
+
+async def test_a_topic_that_takes_less_than_is_usual_gets_smaller_batches(kafka_servers: str) -> None:
+    """All that fits by itself arrives; what does not is refused at once, and the error says how to mend it."""
+    topic = make_topic(kafka_servers, "narrow", {"max.message.bytes": "10000"})
+    log = KafkaLog(kafka_servers)
+    await log.ensure([Topic(topic, partitions=1)])
+    appender = await asyncio.to_thread(log.appender)
+    assert appender.large_bytes < 10_000
+    for _ in range(100):
+        appender.append(Message(topic, b"k", os.urandom(1_000)))
+    with pytest.raises(Refused, match=topic) as refused:
+        appender.append(Message(topic, b"k", bytes(20_000)))
+    assert f"--entity-name {topic} --add-config max.message.bytes=" in refused.value.hint
+    assert await asyncio.to_thread(appender.flush, 30.0) == 100
     appender.close()
+    await asyncio.gather(*(log.append([Message(topic, b"k", os.urandom(5_000))]) for _ in range(20)))
+    assert len(await everything(log, topic, 120)) == 120
+    await log.close()
+
+
+async def test_nothing_follows_a_message_that_a_broker_refused(kafka_servers: str) -> None:
+    """Or it would be taken for a sign that all before it are there."""
+    topic = make_topic(kafka_servers, "narrow", {"max.message.bytes": "10000"})
+    log = KafkaLog(kafka_servers, {"linger.ms": "0"})
+    appender = log.appender()
+    appender.append(Message(topic, b"k", b"first"))
+    assert await asyncio.to_thread(appender.flush, 30.0) == 1
+    appender.append(Message(topic, b"k", os.urandom(20_000)))
+
+    def go_on() -> None:
+        """Until it is heard that one was refused."""
+        for number in range(1_000):
+            appender.append(Message(topic, b"k", b"%d" % number))
+            time.sleep(0.005)
+
+    with pytest.raises((Refused, Unavailable)):
+        await asyncio.to_thread(go_on)
+    appender.close()
+    assert [d.value for d in (await log.tails([topic])).values()] == [b"first"]
     await log.close()
 
 

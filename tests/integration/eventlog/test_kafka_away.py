@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,9 @@ from bothways.eventlog.kafka import KafkaLog
 from bothways.eventlog.kafka.sparing import Sparing
 from bothways.insight.seldom import Seldom
 from bothways.model.errors import Unavailable
+from bothways.ports import Message, Topic
+from tests.servers.kafka import Broker
+from tests.suites.log.support import everything, numbers
 
 
 async def test_a_broker_that_is_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -42,3 +49,40 @@ def test_the_same_comes_again_after_a_minute() -> None:
     assert heard("REQTMOUT", "one:9092/1")
     now[0] = 61.0
     assert heard("FAIL", "one:9092/1")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """One that can be stopped."""
+    broker = Broker(tmp_path)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+async def test_an_outage_leaves_no_gap(broker: Broker) -> None:
+    """However long it takes, and whatever the settings say of time-outs: nothing is given up for what comes later.
+
+    librdkafka does that unless it is told otherwise, and who reads back the last position would miss what is not there.
+    """
+    log = KafkaLog(broker.servers, {"message.timeout.ms": "1000", "delivery.timeout.ms": "1000"})
+    await log.ensure([Topic("t", partitions=1)])
+    appender = await asyncio.to_thread(log.appender)
+    appender.append(Message("t", b"k", b"0"))
+    assert await asyncio.to_thread(appender.flush, 30.0) == 1
+    broker.pause()
+
+    def append_meanwhile() -> None:
+        for number in range(1, 40):
+            appender.append(Message("t", b"k", b"%d" % number))
+            time.sleep(0.05)
+
+    await asyncio.to_thread(append_meanwhile)
+    assert appender.durable() == 1
+    broker.go_on()
+    assert await asyncio.to_thread(appender.flush, 30.0) == 40
+    assert numbers(await everything(log, "t", 40)) == list(range(40))
+    appender.close()
+    await log.close()

@@ -19,7 +19,7 @@ from tests.suites.log.append import AppendSuite
 from tests.suites.log.groups import GroupSuite
 from tests.suites.log.programs import numbered
 from tests.suites.log.reading import ReadingSuite
-from tests.suites.log.support import collect, everything, moments, next_offsets, upto
+from tests.suites.log.support import collect, everything, moments, next_offsets, numbers, upto
 
 SOON = Cleaning(interval_seconds=0.1, compact_after=1)
 
@@ -103,6 +103,39 @@ async def test_a_write_that_fails_loses_nothing_that_was_confirmed(tmp_path: Pat
     assert [int(d.value.rstrip(b"\0")) for d in found[:-2] if d.value] == list(range(confirmed))
     assert [d.value for d in found[-2:]] == [b"after", b"later"]
     assert [d.offset for d in found] == list(range(confirmed + 2))
+    await log.close()
+
+
+async def test_a_newer_appender_shuts_out_older_ones(tmp_path: Path) -> None:
+    """Of the same fence, in whatever process; others go on. What the older one appended before is there."""
+    log, other = SqliteLog(tmp_path / "test.db"), SqliteLog(tmp_path / "test.db")
+    await log.ensure([Topic("t", partitions=1)])
+    older, another = log.appender("capture"), log.appender("another")
+    older.append(numbered("t", 1))
+    assert older.flush(10.0) == 1
+    newer = other.appender("capture")
+    older.append(numbered("t", 2))
+    with pytest.raises(Unavailable, match="capture"):
+        older.flush(10.0)
+    newer.append(numbered("t", 3))
+    another.append(numbered("t", 4))
+    assert newer.flush(10.0) == another.flush(10.0) == 1
+    assert sorted(numbers(await everything(log, "t", 3))) == [1, 3, 4]
+    await other.close()
+    await log.close()
+
+
+async def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path) -> None:
+    """What was added since is made, and what is on the log stays."""
+    log = SqliteLog(tmp_path / "test.db")
+    await log.ensure([Topic("t", partitions=1)])
+    await log.append([numbered("t", 1)])
+    await log.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "test.db")) as before:
+        before.executescript("drop table fences; pragma user_version = 1")
+    log = SqliteLog(tmp_path / "test.db")
+    assert log.appender("capture").append(numbered("t", 2)) == 1
+    assert numbers(await everything(log, "t", 2)) == [1, 2]
     await log.close()
 
 

@@ -103,8 +103,8 @@ class StalledLog(SqliteLog):
         super().__init__(path)
         self.open = threading.Event()
 
-    def appender(self) -> SqliteAppender:
-        return _stalling(super().appender(), self.open)
+    def appender(self, fence: str | None = None) -> SqliteAppender:
+        return _stalling(super().appender(fence), self.open)
 
 
 def _stalling(appender: SqliteAppender, open_again: threading.Event) -> SqliteAppender:

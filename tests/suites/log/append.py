@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from bothways.model.errors import Refused
+from bothways.model.errors import Refused, Unavailable
 from bothways.ports import Message, Topic
 from tests.suites.log.programs import KEYS, numbered
 from tests.suites.log.support import (
@@ -71,6 +71,25 @@ class AppendSuite(LogFixtures):
         for remainder in range(KEYS):
             of_key = [n for n in numbers(found) if n % KEYS == remainder]
             assert of_key == list(range(remainder, count, KEYS))
+
+    async def test_what_was_abandoned_leaves_no_gap(self, log: AnyLog, topic: str) -> None:
+        """Of each partition a beginning is on the log, nothing comes later, and nothing can be appended any more."""
+        appender = await asyncio.to_thread(log.appender)
+        for number in range(20_000):
+            appender.append(numbered(topic, number))
+            if number == 10_000:
+                assert await asyncio.to_thread(appender.flush, PATIENCE_SECONDS)
+        assert await asyncio.to_thread(appender.abandon, PATIENCE_SECONDS)
+        with pytest.raises(Unavailable):
+            appender.append(numbered(topic, 1))
+        appender.close()
+        ends = await log.tails([topic])
+        found = numbers(await everything(log, topic, sum(d.offset + 1 for d in ends.values())))
+        for remainder in range(KEYS):
+            of_key = [n for n in found if n % KEYS == remainder]
+            assert of_key == list(range(remainder, 20_000, KEYS))[: len(of_key)]
+        await log.append([numbered(topic, 0)])
+        assert sum(d.offset + 1 for d in (await log.tails([topic])).values()) == len(found) + 1
 
     async def test_an_append_that_returned_is_on_the_log(self, log: AnyLog, other: AnyLog, topic: str) -> None:
         """Many at once from the loop: each is there for others when its call returns."""

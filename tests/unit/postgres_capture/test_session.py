@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bothways.connectors.postgres import pgoutput
-from bothways.connectors.postgres.capture_session import Control, Metrics, Session, Sink
+from bothways.connectors.postgres.capture_session import Control, Session
 from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.resume import Resume
+from bothways.connectors.postgres.sink import Metrics, Sink
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.eventlog.sqlite import SqliteLog
 from bothways.ports import Topic
@@ -57,7 +58,7 @@ async def acknowledged(folder: Path, visible: bool) -> int:
     log = SqliteLog(folder / "log.db")
     await log.ensure([Topic("changes", partitions=1)])
     data = b"".join(map(wire.frame, transaction(wire.insert(OID, ["1", "a", ""])))) + wire.keep_alive(5000)
-    control, stream, sink = Control(), Recorded(data), Sink(log.appender(), Metrics())
+    control, stream, sink = Control(), Recorded(data), Sink(log.appender, Metrics())
     control.started(stream, 500, 10.0)
     try:
         session = Session(

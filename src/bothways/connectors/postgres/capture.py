@@ -15,13 +15,14 @@ from functools import partial
 import psycopg
 import structlog
 
-from bothways.connectors.postgres.capture_session import Control, Session, Sink
+from bothways.connectors.postgres.capture_session import Control, Session
 from bothways.connectors.postgres.envelope import Table
 from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.relations import Missed, Relations
 from bothways.connectors.postgres.replication import Replication, Server
 from bothways.connectors.postgres.resume import Resume, last_positions, same_form
+from bothways.connectors.postgres.sink import Sink
 from bothways.connectors.postgres.stream import Stream
 from bothways.connectors.postgres.threaded import ReadableLog, ThreadedCapture, waiter
 from bothways.connectors.postgres.transactions import Transactions
@@ -56,7 +57,8 @@ class PostgresCapture(ThreadedCapture):
         missed: Missed | None = None,
     ) -> None:
         cover = partial(published, name=publication)
-        super().__init__(log, tables, Relations(url, tables, cover, name, missed or _nobody, form))
+        relations = Relations(url, tables, cover, name, missed or _nobody, form)
+        super().__init__(log, tables, relations, fence=f"capture by {slot}")
         self._url = url
         self._slot = slot
         self._publication = publication
@@ -81,8 +83,11 @@ class PostgresCapture(ThreadedCapture):
         try:
             relations = self._relations
             wait_for(relations.look())
-            # Whoever had the slot before has appended its last message by now; so have we, on an earlier connection.
-            while not sink.flush(control.status_seconds) and not control.stopping.is_set():
+            # Before it is looked at what the log has: nobody else may append any more, and what we sent on an earlier
+            # connection has arrived.
+            while not sink.renew(control.status_seconds):
+                if control.stopping.is_set():
+                    return
                 control.repeat_status()
             tails = wait_for(self._log.tails(sorted({table.topic for table in self._tables})))
             last = last_positions(tails, server.source, wait_for(relations.wal_end()))
@@ -99,6 +104,7 @@ class PostgresCapture(ThreadedCapture):
                 Session(control, stream, transactions, progress, resume, sink, visible).run()
         finally:
             control.stream = None
+            sink.abandon()  # who is given the slot next sends it
             stream.close()
 
 
@@ -114,7 +120,7 @@ def _acquire(control: Control, replication: Replication, server: Server) -> Stre
         if slot.active_pid is None:
             with contextlib.suppress(psycopg.errors.ObjectInUse):  # somebody was faster
                 stream = replication.start()
-                control.started(stream, slot.confirmed_lsn, server.status_seconds)
+                control.started(stream, slot.confirmed_lsn, server.status_seconds, server.lease_seconds)
                 if waited:
                     _logger.info("capture.took_over")
                 return stream

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import psycopg
 import structlog
 
 from bothways.connectors.postgres import pgoutput
-from bothways.connectors.postgres.envelope import Appendable
-from bothways.connectors.postgres.oversize import LARGE_BYTES, append_large
 from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.resume import Resume
+from bothways.connectors.postgres.sink import Sink
 from bothways.connectors.postgres.stream import Frames, Stream, wait
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.model.errors import MappingBroken, SourceLost
-from bothways.ports import Appender, Message
 
 ACKNOWLEDGE_SECONDS = 0.2
 """What the log has is acknowledged so often, at most."""
@@ -36,36 +34,9 @@ BURST_BYTES, BREATH_SECONDS = 32 * 1024, 0.003
 processor. To hurry the log then would cut its batches small."""
 FLUSH_SECONDS = 10.0
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 _logger = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Metrics:
-    """What capture has done since it was made, and how far behind it is."""
-
-    rows: int = 0
-    """Changes of mapped tables that were read, those that the log has already included."""
-    messages: int = 0
-    """Appended to the log."""
-    read_bytes: int = 0
-    """Of the replication stream."""
-    skipped: int = 0
-    """Messages that the log had already."""
-    reconnects: int = 0
-    acknowledged_lsn: int = 0
-    lag_bytes: int = 0
-    """WAL between what the server last named and what was acknowledged."""
-    lag_seconds: float = 0.0
-    """By the server's clock, between the commit of the transaction read last and its sending; 0 when all is read."""
-
-
-@runtime_checkable
-class BatchAppender(Protocol):
-    """An appender that takes many messages at once, without an object for each."""
-
-    def append_many(self, messages: Sequence[Appendable]) -> int:
-        """As ``append`` for each (topic, key, value, headers) in turn; returns the last one's number."""
-        ...
 
 
 class Waiting(Protocol):
@@ -84,57 +55,6 @@ class Source(Protocol):
         ...
 
 
-class Sink:
-    """The appender, and how far it is."""
-
-    def __init__(self, appender: Appender, metrics: Metrics) -> None:
-        self._appender = appender
-        self._append_many = appender.append_many if isinstance(appender, BatchAppender) else self._append_each
-        self.metrics = metrics
-        self.number = 0
-        """Of the last message appended."""
-
-    def append(self, messages: Sequence[Appendable]) -> None:
-        """Append in order; blocks while the log's buffer is full."""
-        start = 0
-        for place in [
-            n for n, (_, _, value, _) in enumerate(messages) if value is not None and len(value) > LARGE_BYTES
-        ]:
-            self._append(messages[start:place])
-            self._append_one(messages[place])
-            start = place + 1
-        self._append(messages[start:] if start else messages)
-
-    def _append(self, messages: Sequence[Appendable]) -> None:
-        if messages:
-            self.number = self._append_many(messages)
-            self.metrics.messages += len(messages)
-
-    def _append_one(self, message: Appendable) -> None:
-        self.number, left_out = append_large(lambda each: self._append_each([each]), message)
-        self.metrics.messages += 1
-        if left_out:
-            _logger.warning("values too large for a message were left out", topic=message[0], columns=left_out)
-
-    def durable(self) -> int:
-        """The number up to which everything lies on the log."""
-        return self._appender.durable()
-
-    def flush(self, seconds: float) -> bool:
-        """Wait until everything does, at most so long; whether it does."""
-        return self._appender.flush(seconds) >= self.number
-
-    def close(self) -> None:
-        """Let go of the appender."""
-        self._appender.close()
-
-    def _append_each(self, messages: Sequence[Appendable]) -> int:
-        number = self.number
-        for topic, key, value, headers in messages:
-            number = self._appender.append(Message(topic, key, value, tuple(headers)))
-        return number
-
-
 class Control:
     """What the thread and the event loop know of each other."""
 
@@ -145,16 +65,35 @@ class Control:
         self.status_seconds = 0.5  # until the server has said what it wants
         self.confirmed_lsn = 0
         self.stream: Stream | None = None
+        self._lease_seconds = math.inf
+        self._alive_at = 0.0
+        """When the server was last sent something."""
+        self._late = False
         self._wake, self._woken = socket.socketpair()
 
-    def started(self, stream: Stream, confirmed_lsn: int, status_seconds: float) -> None:
-        """The server streams."""
+    def started(
+        self, stream: Stream, confirmed_lsn: int, status_seconds: float, lease_seconds: float = math.inf
+    ) -> None:
+        """The server streams, to us as long as it hears of us within ``lease_seconds``."""
+        self._lease_seconds, self._alive_at, self._late = lease_seconds, _now(), False
         self.confirmed_lsn, self.status_seconds, self.stream = confirmed_lsn, status_seconds, stream
+
+    def check_lease(self) -> None:
+        """Raises ``ConnectionError`` where this process stood still so long that somebody else may have the slot."""
+        self._late = self._late or _now() - self._alive_at > self._lease_seconds
+        if self._late:
+            raise ConnectionError(
+                "this process stood still for longer than the server waits: the slot may be another's"
+            )
 
     def repeat_status(self) -> None:
         """By any thread: acknowledge once more what was acknowledged last, so that the server knows that we live."""
         stream = self.stream
         if stream is not None:
+            now = _now()
+            # Whether we were late is seen here, too: what is sent now must not hide it.
+            self._late = self._late or now - self._alive_at > self._lease_seconds
+            self._alive_at = now
             with contextlib.suppress(OSError, psycopg.Error):  # the thread that reads will find out, too
                 stream.send(pgoutput.status(self.confirmed_lsn, time.time_ns() // 1000))
 
@@ -266,6 +205,7 @@ class Session:
             self._metrics.skipped += len(taken.messages) - len(messages)
         if messages and not self._visible.wait(taken.xids, self._goes_on):
             return False  # the server sends them again
+        self._control.check_lease()
         self._sink.append(messages)
         if taken.end_lsn is not None:
             self._progress.reached(self._sink.number, taken.end_lsn)
@@ -300,3 +240,8 @@ class Session:
 
     def _idle_seconds(self) -> float:
         return ACKNOWLEDGE_SECONDS if self._progress.waits else self._control.status_seconds
+
+
+def _now() -> float:
+    """Seconds that go on while the machine sleeps."""
+    return time.clock_gettime(_CLOCK)

@@ -17,12 +17,11 @@ from bothways.eventlog.schemas import UNAVAILABLE, unavailable
 from bothways.model.errors import Refused
 from bothways.model.values import Value
 
-LARGE_BYTES = 900_000
-"""No log refuses a smaller message for its size, whatever its key and headers, unless somebody has set it so."""
 
-
-def append_large(append: Callable[[Appendable], int], message: Appendable) -> tuple[int, list[str]]:
+def append_large(append: Callable[[Appendable], int], message: Appendable, large_bytes: int) -> tuple[int, list[str]]:
     """Append as it is, where the log takes it, else without its largest values; its number, and their columns.
+
+    ``large_bytes``: what the log takes for sure.
 
     Raises ``Refused`` where that does not help.
     """
@@ -30,7 +29,7 @@ def append_large(append: Callable[[Appendable], int], message: Appendable) -> tu
         return append(message), []
     except Refused:
         topic, key, value, headers = message
-        smaller, left_out = without_largest(value or b"null", LARGE_BYTES)
+        smaller, left_out = without_largest(value or b"null", large_bytes)
         if not left_out:
             raise
     return append((topic, key, smaller, headers)), left_out

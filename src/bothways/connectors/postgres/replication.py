@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,8 @@ class Server:
     """As in ``Position``: system identifier and timeline."""
     status_seconds: float
     """So often it wants to hear of us, at least."""
+    lease_seconds: float
+    """Whoever it has not heard of for so long has lost the slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Replication:
         return Server(
             source=f"{system}-{timeline}",
             status_seconds=min(_STATUS_SECONDS, timeout_ms / 3000) if timeout_ms else _STATUS_SECONDS,
+            lease_seconds=timeout_ms / 1000 if timeout_ms else math.inf,
         )
 
     def slot(self) -> Slot:

@@ -13,8 +13,9 @@ from typing import Any, Protocol, TypeVar
 import psycopg
 import structlog
 
-from bothways.connectors.postgres.capture_session import Control, Metrics, Sink
+from bothways.connectors.postgres.capture_session import Control
 from bothways.connectors.postgres.relations import Relations
+from bothways.connectors.postgres.sink import Metrics, Sink
 from bothways.model.errors import Transient
 from bothways.ports import Log, LogReading
 from bothways.sync.mapping import TableMap
@@ -46,9 +47,13 @@ class ThreadedCapture(ABC):
 
     name = "capture"
 
-    def __init__(self, log: ReadableLog, tables: Sequence[TableMap], relations: Relations) -> None:
+    def __init__(
+        self, log: ReadableLog, tables: Sequence[TableMap], relations: Relations, *, fence: str | None = None
+    ) -> None:
+        """``fence``: as in ``ports.Log.appender``; the same for all captures of which one may append at a time."""
         self.metrics = Metrics()
         self._log = log
+        self._fence = fence
         self._tables = tables
         self._relations = relations
         self._control: Control | None = None
@@ -67,7 +72,7 @@ class ThreadedCapture(ABC):
         if self._control is None:
             return "not running"
         told = [f"{entity}: {reason}" for entity, reason in self.troubles.items()]
-        return self._control.state or "; ".join(told) or None
+        return self._control.state or self.metrics.log_silent() or "; ".join(told) or None
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -124,7 +129,7 @@ class ThreadedCapture(ABC):
     def _live(self, control: Control, loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
         failure: Exception | None = None
         try:
-            sink = Sink(self._log.appender(), self.metrics)
+            sink = Sink(lambda: self._log.appender(self._fence), self.metrics)
             try:
                 self._keep_connected(control, loop, sink)
             finally:

@@ -10,6 +10,7 @@ from confluent_kafka import Message as Report
 
 from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.errors import Trouble, reason, translated
+from bothways.eventlog.kafka.sizes import Sizes
 from bothways.model.errors import BothwaysError, Unavailable
 from bothways.ports import Message
 
@@ -24,15 +25,21 @@ _DRAIN_AT_MOST_SECONDS = 0.5
 
 APPENDING = "appending to the log"
 
-MESSAGE_TIMEOUT_MS = 60_000
-"""So long an outage is sat out; after it the appender fails, so that somebody hears of it."""
-
 LINGER_MS = 20
 """Whoever appends as fast as it can gets large batches, which cost the broker less than half of what small ones do;
 ``flush`` lets nothing linger."""
 
 
-_OWN = {"message.timeout.ms": str(MESSAGE_TIMEOUT_MS), "linger.ms": str(LINGER_MS)}
+_OWN = {"linger.ms": str(LINGER_MS)}
+
+_WHOLE = {
+    # librdkafka gives up a message after a time, and goes on with those that came after it. Who reads back what the log
+    # has would then take the gap for done. So nothing is given up: an outage is sat out, however long.
+    "message.timeout.ms": "0",
+    # One that a broker refuses stops the producer, for the same reason.
+    "enable.gapless.guarantee": "true",
+}
+_SAME_AS_WHOLE = frozenset({"delivery.timeout.ms", *_WHOLE})
 
 
 class KafkaAppender:
@@ -41,14 +48,17 @@ class KafkaAppender:
     librdkafka counts what is under way, a failed message included until its report has been served. Only failures are
     reported: to report each success costs half as much as to append. ``durable`` therefore stands still while appends
     follow each other without a pause, for ``_DRAIN_SECONDS`` at most. Every call raises what made a message fail for
-    good.
+    good. Nothing fails because brokers are away: it waits, and so does whoever appends once the buffer is full.
     """
 
-    def __init__(self, servers: str, options: Mapping[str, str]) -> None:
+    def __init__(self, servers: str, options: Mapping[str, str], sizes: Sizes) -> None:
         trouble = Trouble(APPENDING, self.fail)
-        config = settings.producing(servers, {**_OWN, **options}, trouble.note)
+        self._sizes = sizes
+        allowed = {name: value for name, value in options.items() if name not in _SAME_AS_WHOLE}
+        config = settings.producing(servers, {**_OWN, **sizes.fitted(allowed), **_WHOLE}, trouble.note)
         config["delivery.report.only.error"] = True
         self._failure: BothwaysError | None = None
+        self._abandoned = False
         try:
             self._producer = Producer(config)
         except KafkaException as error:
@@ -58,7 +68,12 @@ class KafkaAppender:
         self._durable = 0
         self._drained_at = time.monotonic()
 
+    @property
+    def large_bytes(self) -> int:
+        return self._sizes.large_bytes
+
     def append(self, message: Message) -> int:
+        self._sizes.check(message)
         # The hot path of capture: what can be looked up once is, and nothing is called that need not be.
         while True:
             if self._failure is not None:
@@ -73,7 +88,7 @@ class KafkaAppender:
                     headers=list(message.headers),
                 )
             except BufferError:
-                self._producer.poll(0.05)
+                self._poll(0.05)
             except KafkaException as error:
                 raise translated(reason(error), APPENDING) from None
             else:
@@ -101,18 +116,25 @@ class KafkaAppender:
         return self._appended
 
     def durable(self) -> int:
-        self._producer.poll(0)
+        self._poll(0)
         return self._count()
 
     def flush(self, timeout: float) -> int:
         deadline = time.monotonic() + timeout
         while self._count() < self._appended and (left := deadline - time.monotonic()) > 0:
-            self._producer.flush(min(left, 0.2))
+            self._flush(min(left, 0.2))
         return self.durable()
+
+    def abandon(self, timeout: float) -> bool:
+        self.fail(Unavailable("the appender was given up"))
+        if not self._abandoned:
+            self._abandoned = True
+            self._producer.purge(in_flight=False)
+        return self._flush(timeout) == 0
 
     def close(self) -> None:
         self._producer.purge(blocking=False)
-        self._producer.poll(0)
+        self._poll(0)
         self.fail(Unavailable("the appender is closed"))
 
     def fail(self, error: BothwaysError) -> None:
@@ -135,11 +157,26 @@ class KafkaAppender:
         return count
 
     def _serve(self, seconds: float) -> None:
-        self._producer.poll(seconds)
+        self._poll(seconds)
         if time.monotonic() - self._drained_at > _DRAIN_SECONDS:
-            self._producer.flush(_DRAIN_AT_MOST_SECONDS)
+            self._flush(_DRAIN_AT_MOST_SECONDS)
             self._count()
             self._drained_at = time.monotonic()
+
+    def _poll(self, seconds: float) -> None:
+        """Serve what is reported; librdkafka raises here, too, what stops the producer for good."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:
+            self.fail(translated(reason(error), APPENDING))
+
+    def _flush(self, seconds: float) -> int:
+        """Wait for what is under way; how much still is."""
+        try:
+            return self._producer.flush(seconds)
+        except KafkaException as error:
+            self.fail(translated(reason(error), APPENDING))
+            return len(self._producer)
 
     def _count(self) -> int:
         # Before the failure is looked at: a message that failed is counted as under way until that has been told.
@@ -151,7 +188,7 @@ class KafkaAppender:
             self._drained_at = time.monotonic()
         return self._durable
 
-    def _report(self, error: KafkaError | None, _: Report) -> None:
+    def _report(self, error: KafkaError | None, message: Report) -> None:
         """librdkafka's delivery report of a message that failed."""
         if error is not None:
-            self.fail(translated(error, APPENDING))
+            self.fail(translated(error, f"{APPENDING}, {message.topic()}"))

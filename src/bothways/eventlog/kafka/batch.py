@@ -12,6 +12,7 @@ from confluent_kafka import Message as Report
 from bothways.eventlog.kafka import options as settings
 from bothways.eventlog.kafka.appender import APPENDING
 from bothways.eventlog.kafka.errors import Trouble, reason, translated
+from bothways.eventlog.kafka.sizes import Sizes
 from bothways.eventlog.loops import call_soon
 from bothways.model.errors import BothwaysError, Unavailable
 from bothways.ports import Message
@@ -57,11 +58,12 @@ class _Batch:
 class BatchProducer:
     """One producer for all that append from the event loop, with a thread that serves its delivery reports."""
 
-    def __init__(self, servers: str, options: Mapping[str, str]) -> None:
+    def __init__(self, servers: str, options: Mapping[str, str], sizes: Sizes) -> None:
+        self._sizes = sizes
         self._trouble = Trouble(APPENDING, self._fail_all)
         self._waiting: set[_Batch] = set()
         config = settings.producing(
-            servers, {"message.timeout.ms": str(MESSAGE_TIMEOUT_MS), **options}, self._trouble.note
+            servers, {"message.timeout.ms": str(MESSAGE_TIMEOUT_MS), **sizes.fitted(options)}, self._trouble.note
         )
         try:
             self._producer = Producer(config)
@@ -97,6 +99,7 @@ class BatchProducer:
         self._producer.flush(1.0)
 
     def _produce(self, message: Message, batch: _Batch) -> None:
+        self._sizes.check(message)
         try:
             self._producer.produce(
                 message.topic,

@@ -12,6 +12,7 @@ from bothways.eventlog.kafka.batch import BatchProducer
 from bothways.eventlog.kafka.consumer import KafkaConsumer
 from bothways.eventlog.kafka.doctor import examine
 from bothways.eventlog.kafka.reading import EARLIEST, LATEST, Follower, Questions, last_messages
+from bothways.eventlog.kafka.sizes import Sizes
 from bothways.eventlog.kafka.topics import make_missing
 from bothways.eventlog.murmur2 import partition_for
 from bothways.model.errors import SettingsError
@@ -33,20 +34,23 @@ class KafkaLog:
         self._options = settings.checked(options or {})
         self._questions = Questions(servers, self._options)
         self._partitions: Mapping[str, int] = {}
+        self._sizes = Sizes()
         self._batches: BatchProducer | None = None
 
     async def ensure(self, topics: Sequence[Topic]) -> None:
         self._partitions = await asyncio.to_thread(make_missing, self._questions, topics)
+        self._sizes = await asyncio.to_thread(self._questions.sizes, [topic.name for topic in topics])
 
-    def appender(self) -> KafkaAppender:
-        return KafkaAppender(self._servers, self._options)
+    def appender(self, fence: str | None = None) -> KafkaAppender:  # noqa: ARG002 -- Kafka would need transactions
+        self._sizes = self._questions.sizes(list(self._partitions))
+        return KafkaAppender(self._servers, self._options, self._sizes)
 
     async def append(self, messages: Sequence[Message]) -> None:
         if self._batches is not None and self._batches.broken:
             broken, self._batches = self._batches, None
             await asyncio.to_thread(broken.close)
         if self._batches is None:
-            self._batches = BatchProducer(self._servers, self._options)
+            self._batches = BatchProducer(self._servers, self._options, self._sizes)
         await self._batches.append(messages)
 
     def consumer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from confluent_kafka import (
@@ -16,12 +17,14 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # OffsetSpec is exported, and not declared so
     AdminClient,
+    ConfigResource,
     OffsetSpec,
 )
 
 from bothways.eventlog.kafka import options as settings
-from bothways.eventlog.kafka.errors import NO_TOPIC, Trouble, reason, translated
+from bothways.eventlog.kafka.errors import FORBIDDEN, NO_TOPIC, Trouble, reason, translated
 from bothways.eventlog.kafka.records import delivered
+from bothways.eventlog.kafka.sizes import USUAL_BYTES, Sizes
 from bothways.model.errors import Forbidden, Unavailable
 from bothways.ports import Delivered, Partition
 
@@ -110,6 +113,25 @@ class Questions:
             return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
 
         return self.ask(question, READING) if wanted else {}
+
+    def sizes(self, topics: Sequence[str]) -> Sizes:
+        """How large messages may be, as far as we may know."""
+        limits = {}
+        for topic in topics:
+            limit = self.ask(partial(self._limit, topic), READING)
+            if limit < USUAL_BYTES:
+                limits[topic] = limit
+        return Sizes(limits)
+
+    def _limit(self, topic: str) -> int:
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        try:
+            found = self._admin.describe_configs([resource], request_timeout=_ANSWER_SECONDS)[resource].result()
+        except KafkaException as error:
+            if reason(error).code() in FORBIDDEN:  # not every login may look: then batches are as usual
+                return USUAL_BYTES
+            raise
+        return int(found["max.message.bytes"].value)
 
     def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The group's next offsets, where it has committed any."""

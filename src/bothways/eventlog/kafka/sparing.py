@@ -24,8 +24,9 @@ class Sparing(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        # One set of options serves producers and consumers; librdkafka warns of each that is for the other kind.
-        if "property and will be ignored by this" in text:
+        # One set of options serves producers and consumers; librdkafka warns of each that is for the other kind, and of
+        # one that we set.
+        if "property and will be ignored by this" in text or "enable.gapless.guarantee is experimental" in text:
             return False
         if record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 
-from bothways.eventlog.sqlite import store
+from bothways.eventlog.sqlite import fences, store
 from bothways.eventlog.sqlite.topics import Topics
 from bothways.eventlog.sqlite.writer import Writer
 from bothways.model.errors import Unavailable
@@ -14,6 +14,8 @@ from bothways.ports import Message
 
 _BUFFER_MESSAGES = 20_000
 _BUFFER_BYTES = 32 * 1024 * 1024
+_BESIDE_BYTES = 100_000
+"""Room for a message's key and headers."""
 _AT_ONCE = 5_000
 """Messages in one transaction, so that others who write wait for milliseconds only."""
 
@@ -25,7 +27,8 @@ class SqliteAppender:
     and is not durable is then not on the log.
     """
 
-    def __init__(self, writer: Writer, topics: Topics) -> None:
+    def __init__(self, writer: Writer, topics: Topics, held: fences.Held | None = None) -> None:
+        self.held = held
         self._writer = writer
         self._topics = topics
         self._changed = threading.Condition()
@@ -34,7 +37,13 @@ class SqliteAppender:
         self._appended = 0
         self._durable = 0
         self._queued = False
+        self._written = False
+        """A transaction that nobody knows the end of holds some of our messages."""
         self._failure: Exception | None = None
+
+    @property
+    def large_bytes(self) -> int:
+        return store.LARGEST_BYTES - _BESIDE_BYTES
 
     def append(self, message: Message) -> int:
         store.check(message, self._topics.get(message.topic))
@@ -65,6 +74,11 @@ class SqliteAppender:
                     break
         return self.durable()
 
+    def abandon(self, timeout: float) -> bool:
+        self.fail(Unavailable("the appender was given up"))
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._written, timeout)
+
     def close(self) -> None:
         self.fail(Unavailable("the appender is closed"))
 
@@ -73,16 +87,23 @@ class SqliteAppender:
         with self._changed:
             taken, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
             self._waiting_bytes = sum(map(store.size_of, self._waiting)) if self._waiting else 0
+            self._written = bool(taken)
             return taken
 
     def wrote(self, count: int) -> None:
         """For the writer: so many more are durable."""
         with self._changed:
             self._durable += count
-            self._queued = False
+            self._queued = self._written = False
             if self._waiting:
                 self._queue()
             self._changed.notify_all()
+
+    def failed(self, error: Exception) -> None:
+        """For the writer: what it took is not on the log."""
+        with self._changed:
+            self._written = False
+        self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Nothing more becomes durable."""
@@ -117,6 +138,8 @@ class _Batch:
         return True
 
     def run(self, connection: sqlite3.Connection) -> None:
+        if self._appender.held is not None:
+            fences.check(connection, self._appender.held)
         messages = self._appender.take()
         store.insert(connection, self._topics.known, messages)
         self._count = len(messages)
@@ -125,4 +148,4 @@ class _Batch:
         if error is None:
             self._appender.wrote(self._count)
         else:
-            self._appender.fail(error)
+            self._appender.failed(error)

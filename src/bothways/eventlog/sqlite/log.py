@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bothways.eventlog.murmur2 import partition_for
-from bothways.eventlog.sqlite import groups, store
+from bothways.eventlog.sqlite import fences, groups, store
 from bothways.eventlog.sqlite.appender import SqliteAppender
 from bothways.eventlog.sqlite.cleaner import Cleaner, Cleaning
 from bothways.eventlog.sqlite.consumer import SqliteConsumer
@@ -45,8 +45,11 @@ class SqliteLog:
     async def ensure(self, topics: Sequence[Topic]) -> None:
         await asyncio.wrap_future(self._writer.submit(lambda c: store.create_topics(c, topics), synced=True))
 
-    def appender(self) -> SqliteAppender:
-        return SqliteAppender(self._writer, self._topics)
+    def appender(self, fence: str | None = None) -> SqliteAppender:
+        held = None
+        if fence is not None:
+            held = fences.Held(fence, self._writer.submit(lambda c: fences.take(c, fence), synced=True).result())
+        return SqliteAppender(self._writer, self._topics, held)
 
     async def append(self, messages: Sequence[Message]) -> None:
         for message in messages:

@@ -13,7 +13,7 @@ OFFSET_BITS = 40
 """A message's row id is its partition's id and, in the lower bits, its offset: one tree, no index beside it."""
 
 APPLICATION_ID = 0x62777973  # "bwys": `file` and sqlite3 show whose database it is
-VERSION = 1
+VERSION = 2
 
 # What is large comes last in a row: cleaning reads what stands before it, and no more.
 _TABLES = """
@@ -36,6 +36,9 @@ create table offsets (
   group_name text not null, partition_id integer not null, next_offset integer not null,
   primary key (group_name, partition_id)) without rowid;
 create table chores (name text primary key, done_ms integer not null) without rowid;
+"""
+_SINCE_2 = """
+create table fences (name text primary key, epoch integer not null) without rowid;
 """
 
 
@@ -69,12 +72,12 @@ def prepare(path: Path) -> None:
         _use_wal(connection)
         connection.execute("begin immediate")
         version = connection.execute("pragma user_version").fetchone()[0]
-        if version == 0:
-            for statement in _TABLES.split(";"):
+        if version < VERSION:
+            for statement in ((_TABLES if version == 0 else "") + _SINCE_2).split(";"):
                 connection.execute(statement)
             connection.execute(f"pragma application_id = {APPLICATION_ID}")
             connection.execute(f"pragma user_version = {VERSION}")
-        elif version != VERSION:
+        elif version > VERSION:
             raise SettingsError(f"the log {path} has format {version}, this program reads {VERSION}")
         connection.execute("commit")
     except sqlite3.Error as error:
