@@ -45,8 +45,8 @@ def percentiles(milliseconds: list[float]) -> Latency:
 
 
 @contextlib.contextmanager
-def running(log: str) -> Iterator[Installation]:
-    """``bothways up`` with everything around it."""
+def running(log: str, rate: float = 400) -> Iterator[Installation]:
+    """``bothways up`` with everything around it; ``rate``: calls a second that the settings allow."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for name in ("kafka", "postgres"):
@@ -56,7 +56,7 @@ def running(log: str) -> Iterator[Installation]:
         database = stack.enter_context(postgres.database_on(server))
         stripe: SandboxProcess = stack.enter_context(stripe_server())
         address = f"kafka://{stack.enter_context(kafka.running(folder / 'kafka'))}" if log == "kafka" else "sqlite"
-        installation = stack.enter_context(installed(folder, database, stripe, log=address, poll="60s"))
+        installation = stack.enter_context(installed(folder, database, stripe, log=address, poll="60s", rate=rate))
         installation.start()
         installation.wait_ready()
         yield installation

@@ -54,15 +54,23 @@ def link_made(system: str, entity: str, key: str) -> str:
     return f"link:{system}:{entity}:{key}"
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Both as they are stored now; no row where there was none, or where it was to be deleted."""
+
+    link: Link
+    row: Row | None
+
+
 async def apply(
     tx: Transaction, mapping: EntityMapping, before: Link, taken: Taken, row: Row | None, source: Source
-) -> Link:
-    """Write what was decided; returns the link as stored. ``row`` is locked, and read in the sync's form."""
+) -> Applied:
+    """Write what was decided. ``row`` is locked, and read in the sync's form."""
     link = taken.merge.link
     if taken.delete_row and row is not None:
-        link = await _delete_row(tx, link, source)
+        link, row = await _delete_row(tx, link, source), None
     elif row is not None:
-        link = await _write_row(tx, mapping, before, taken, row, source)
+        link, row = await _write_row(tx, mapping, before, taken, row, source)
     for bad in taken.merge.bad:
         link = replace(link, refused_inward={**link.refused_inward, bad.column: bad.value})
         await tx.journal.note(_bad_letter(link, bad, source))
@@ -76,7 +84,7 @@ async def apply(
         await tx.waiting.wake(link_made(link.system, link.record.entity, link.record.key))
     if before.attempt is not None and link.attempt is None and link.remote_id is not None:
         await tx.waiting.wake(attempt_over(link.system, link.remote_id))
-    return link
+    return Applied(link, row)
 
 
 async def _delete_row(tx: Transaction, link: Link, source: Source) -> Link:
@@ -93,7 +101,7 @@ async def _delete_row(tx: Transaction, link: Link, source: Source) -> Link:
 
 async def _write_row(
     tx: Transaction, mapping: EntityMapping, before: Link, taken: Taken, row: Row, source: Source
-) -> Link:
+) -> tuple[Link, Row]:
     merge, link = taken.merge, taken.merge.link
     patch = dict(merge.row_patch)
     if taken.mark_row and mapping.mark_in is not None:
@@ -106,7 +114,7 @@ async def _write_row(
     ):
         patch[mapping.id_column] = link.remote_id
     if not patch:
-        return link
+        return link, row
     after, refused = await _update(tx, mapping, link, patch, source)
     link = settle(
         replace(merge, row_patch={c: v for c, v in merge.row_patch.items() if c not in refused}), after or row
@@ -116,7 +124,7 @@ async def _write_row(
             link = refuse_inward(link, before, column, merge.link.base.remote.get(column))
     if after is not None and needs_nothing(mapping, link, after):
         await tx.mark(link.system, source.cause)
-    return link
+    return link, after or row
 
 
 async def _update(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bothways.flow.apply import Source, apply, link_made, outward_letter, plain
+from bothways.flow.apply import Applied, Source, apply, link_made, outward_letter, plain
 from bothways.flow.brake import Brake
 from bothways.flow.calling import Caller, Outcome
 from bothways.flow.context import Context, RemoteSystem
@@ -38,6 +38,7 @@ from bothways.sync.outward import (
     begin_again,
     call_refused,
     decide,
+    is_settled,
     make_create,
     take_answer,
     take_note,
@@ -112,8 +113,7 @@ class Outward:
 
     async def _advance(self, mapping: EntityMapping, record: RecordId, trigger: Trigger, step: Step) -> Step:
         if isinstance(step, Carry):
-            await self._carry_out(mapping, step)
-            return AGAIN
+            return await self._carry_out(mapping, step)
         if isinstance(step, Search):
             try:
                 found = await self.steady.called(find_remote, self.context, mapping, step.row)
@@ -232,11 +232,11 @@ class Outward:
 
     # -------------------------------------------------------------------------------------------------------- the call
 
-    async def _carry_out(self, mapping: EntityMapping, carry: Carry) -> None:
+    async def _carry_out(self, mapping: EntityMapping, carry: Carry) -> Step:
         """Make the call, or settle what became of it, and take the answer in."""
         attempt, fresh = carry.attempt, carry.fresh
         if not fresh and not await self._is_ours_now(attempt):
-            return
+            return AGAIN
         until = self.context.clock.now() + self.context.patience.retries
         backoff = self.steady.backoff()
         while True:
@@ -244,7 +244,7 @@ class Outward:
                 outcome = await self.caller.outcome(attempt, fresh=fresh)
             except CallRefused as error:
                 await self.steady.retried(self._take_refusal, mapping, attempt, error)
-                return
+                return AGAIN
             except Transient as error:
                 if self.context.clock.now() > until:
                     raise Later from error
@@ -257,8 +257,8 @@ class Outward:
         self.context.paused.pop(self.system, None)
         if outcome is None:
             await self.steady.retried(self._forget, attempt)
-        else:
-            await self.steady.retried(self._take, mapping, attempt, outcome)
+            return AGAIN
+        return await self.steady.retried(self._take, mapping, attempt, outcome)
 
     async def _is_ours_now(self, attempt: Attempt) -> bool:
         """Another worker's young attempt is left to it for a while, so that one call is not made twice at a time."""
@@ -275,24 +275,26 @@ class Outward:
 
     # ---------------------------------------------------------------------------------------------- second transaction
 
-    async def _take(self, mapping: EntityMapping, attempt: Attempt, outcome: Outcome) -> None:
+    async def _take(self, mapping: EntityMapping, attempt: Attempt, outcome: Outcome) -> Step:
+        """The record needs no second look where link and row, both locked, have nothing left to send."""
         async with self.context.catalogue.transaction() as tx:
             link = await self._held(tx, attempt)
             if link is None:
-                return
+                return AGAIN
             row = await tx.rows.read(link.record, lock=True)
             if row is not None:
                 row = await References(tx, mapping).row_in(row)
             taken = take_answer(mapping, link, row, outcome.effect, outcome.current, stale=outcome.stale)
             if taken.delete_row:
                 await self.brake.count_row(tx, attempt.at)
-            await self._apply(tx, mapping, link, taken, row, attempt.key)
+            applied = await self._apply(tx, mapping, link, taken, row, attempt.key)
+            return None if is_settled(mapping, applied.link, applied.row) else AGAIN
 
     async def _apply(
         self, tx: Transaction, mapping: EntityMapping, link: Link, taken: Taken, row: Row | None, cause: str
-    ) -> None:
+    ) -> Applied:
         try:
-            await apply(tx, mapping, link, taken, row, Source(cause))
+            return await apply(tx, mapping, link, taken, row, Source(cause))
         except UnknownReference:
             raise Later from None
 

@@ -133,6 +133,14 @@ def decide(mapping: EntityMapping, link: Link, row: Row | None, trigger: Trigger
     return make_update(mapping, link, row)
 
 
+def is_settled(mapping: EntityMapping, link: Link, row: Row | None) -> bool:
+    """Whether ``decide`` is sure to find nothing to do or to remember, whatever the log has said meanwhile."""
+    if row is None or link.deleted or link.row_gone or link.row_kept or link.held or link.due is not None:
+        return False
+    decision = decide(mapping, link, row, Trigger())
+    return isinstance(decision, Nothing) and decision.link is link and not decision.bad
+
+
 def _decide_unlinked(mapping: EntityMapping, link: Link, row: Row) -> Decision:
     if is_left_alone(mapping, link, row):
         return Nothing(link)
