@@ -234,7 +234,7 @@ async def test_a_slow_answer_is_given_up(bench: StripeBench) -> None:
     try:
         bench.fault(Fault.SLOW_ANSWER)
         attempt = bench.attempt(Call.CREATE, patch={"name": "Ada"})
-        with pytest.raises(Unavailable, match="ReadTimeout"):
+        with pytest.raises(Unavailable, match="no answer within"):
             await remote.call(attempt)
         assert (await remote.call(attempt)).replayed
         assert await bench.count() == 1
@@ -247,7 +247,7 @@ async def test_nobody_there_is_unavailable() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     remote = StripeRemote("stripe", "sk_test_hidden", url, LocalPace(1000), "here")
     try:
-        with pytest.raises(Unavailable, match="ConnectError") as failed:
+        with pytest.raises(Unavailable, match="no connection") as failed:
             await remote.fetch("customer", "cus_1")
         assert "hidden" not in str(failed.value)
         assert failed.value.__suppress_context__

@@ -53,7 +53,7 @@ async def merge(here: Parts, link: Link, **seen: Value) -> Link:
     async with here.catalogue.transaction() as tx:
         row = await tx.rows.read(link.record, lock=True)
         found = observe(here.mapping, link, row, {**OLD, **seen}, Window(5, 5), found_in="event")
-        return await apply(tx, here.mapping, link, plain(found), row, SOURCE)
+        return (await apply(tx, here.mapping, link, plain(found), row, SOURCE)).link
 
 
 async def test_all_columns_are_written_at_once_and_marked() -> None:
@@ -112,7 +112,7 @@ async def test_a_value_without_a_counterpart_is_a_letter() -> None:
     bad = Merge(link, bad=(BadValue("phone", 7, "7 is no text"),))
     async with here.catalogue.transaction() as tx:
         row = await tx.rows.read(link.record, lock=True)
-        after = await apply(tx, MAPPING, link, plain(bad), row, Source("key_1"))
+        after = (await apply(tx, MAPPING, link, plain(bad), row, Source("key_1"))).link
     (letter,) = here.letters
     assert (letter.field, letter.reason, letter.payload) == ("phone", "7 is no text", '{"phone": 7}')
     assert after.refused_inward == {"phone": 7}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias, cast
 from urllib.parse import quote
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import stripe
@@ -21,6 +22,7 @@ import structlog
 from bothways.connectors.stripe.failures import Failure, read_failure, translate, transport_error
 from bothways.connectors.stripe.fields import ObjectType
 from bothways.connectors.stripe.params import Params
+from bothways.connectors.stripe.wire import Wire, WireError
 from bothways.model.errors import CallRefused, Forbidden, SettingsError, Unavailable
 from bothways.model.link import Window
 from bothways.model.values import Value, Values
@@ -90,29 +92,57 @@ def object_path(described: ObjectType, remote_id: str) -> str:
 
 
 class Transport(stripe.HTTPClient):
-    """HTTP for the SDK: connections kept between calls, and a time-out for each step."""
+    """HTTP for the SDK: connections kept between calls, and a time-out for each step.
 
-    name = "httpx"
+    Where the environment names a proxy (``HTTPS_PROXY``, ``NO_PROXY``), httpx does it, which knows proxies.
+    """
+
+    name = "bothways"
 
     def __init__(self, connect: float = CONNECT_SECONDS, answer: float = ANSWER_SECONDS) -> None:
         super().__init__()
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(answer, connect=connect),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0),
-        )
+        self._timeout = httpx.Timeout(answer, connect=connect)
+        self._wire = Wire(connect, answer)
+        self._proxied: httpx.AsyncClient | None = None
+        self._has_proxy: dict[str, bool] = {}
+        """By scheme and host."""
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         try:
-            answer = await self._http.request(method, url, headers=dict(headers), content=post_data)
+            if self._goes_by_proxy(url):
+                return await self._by_proxy(method, url, headers, post_data)
+            response = await self._wire.request(method, url, headers, post_data)
+        except WireError as error:
+            raise stripe.StripeError(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Not chained: the request that httpx keeps in its errors holds the key.
             raise stripe.StripeError(f"{type(error).__name__} {error}".strip()) from None
-        return answer.content, answer.status_code, answer.headers
+        return response.body, response.status, response.headers
 
     async def close_async(self) -> None:
-        await self._http.aclose()
+        self._wire.close()
+        if self._proxied is not None:
+            await self._proxied.aclose()
+
+    def _goes_by_proxy(self, url: str) -> bool:
+        scheme, _, rest = url.partition("://")
+        origin = f"{scheme}://{rest.partition('/')[0]}"
+        if origin not in self._has_proxy:
+            proxies = getproxies()
+            named = scheme in proxies or "all" in proxies
+            self._has_proxy[origin] = named and not proxy_bypass(rest.partition("/")[0])
+        return self._has_proxy[origin]
+
+    async def _by_proxy(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        if self._proxied is None:
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
+            self._proxied = httpx.AsyncClient(timeout=self._timeout, limits=limits)
+        answer = await self._proxied.request(method, url, headers=dict(headers), content=post_data)
+        return answer.content, answer.status_code, answer.headers
 
 
 Admit: TypeAlias = Callable[[str | None], Awaitable[None]]
