@@ -93,7 +93,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(closes: boo
     said = OK.replace(b"X-Twice: a", b"Connection: close")
     async with serving(OK if closes else said, closes=closes) as (server, wire):
         await get(server, wire)
-        while any(each.usable for kept in wire._idle.values() for each in kept):
+        while any(each.usable for kept in wire._idle.values() for each in kept):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.001)
         await get(server, wire)
         assert server.connections == 2
