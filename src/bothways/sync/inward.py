@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -84,10 +85,17 @@ def read_receipt(mapping: EntityMapping, link: Link, row: Row | None, event: Rem
             back[column] = value
         winner = mapping.system if returns else REVIEW if wins == REVIEW else "database"
         conflicts.append(Conflict(link.record, link.system, column, own.columns[column], value, winner, "receipt"))
-    times = dict(link.remote_times)
+    times, ours = dict(link.remote_times), dict(link.ours)
     for column in lost:
         times[column] = max(event.created, times.get(column, -1))
-    return Receipt(replace(link, remote_times=times, revision=link.revision + 1), back, tuple(conflicts))
+        ours[column] = _after(own.key, ours.get(column, ()))
+    told = replace(link, remote_times=times, ours=ours, revision=link.revision + 1)
+    return Receipt(told, back, tuple(conflicts))
+
+
+def _after(key: str, keys: Sequence[str]) -> Sequence[str]:
+    """The calls after this one: what it overwrote was edited on top of what the earlier ones had left there."""
+    return tuple(keys[keys.index(key) + 1 :]) if key in keys else keys
 
 
 def bring_back(mapping: EntityMapping, receipt: Receipt) -> Merge:

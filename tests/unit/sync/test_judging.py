@@ -130,6 +130,14 @@ def test_nothing_comes_back_over_a_later_edit() -> None:
     assert receipt(SYSTEM, ours=("key_0",))[1] == {}
 
 
+def test_an_earlier_receipt_that_comes_late_brings_nothing_back() -> None:
+    """What a later call overwrote was edited after it. A receipt of a still later call may."""
+    link, _, _ = receipt(SYSTEM, ours=("key_0", "key_1", "key_2"))
+    assert link.ours["b"] == ("key_2",)
+    link, _, _ = receipt(SYSTEM, previous="old", ours=("key_0", "key_1", "key_2"))
+    assert link.ours["b"] == ("key_0", "key_1", "key_2")
+
+
 def test_a_receipt_speaks_of_fields_that_were_sent() -> None:
     """What the same call changed besides, as a side effect, was not overwritten by us."""
     got = read_receipt(mapping_of({"a": SYSTEM}), LINK, Row(RECORD.key, BASE), event(previous={"a": "theirs"}), OWN)
