@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-# A suite's asserts say what they compared, as those of test modules do.
-pytest.register_assert_rewrite("tests.suites")
+# The asserts of a suite and of a helper say what they compared, as those of test modules do.
+pytest.register_assert_rewrite("tests.suites", "tests.acceptance.attackers")
 
 pytest_plugins = [
     "tests.servers.browser",

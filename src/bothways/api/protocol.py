@@ -15,8 +15,10 @@ HEAD_SECONDS = 20.0
 HEAD_BYTES = 64 * 1024
 TAKE_SECONDS = 20.0
 """A client that takes nothing of its answer for so long is gone, or does it on purpose."""
+REQUESTS_AHEAD = 8
+"""So many may be sent before the one in work is answered: each takes kilobytes, and thousands fit into one read."""
 CONNECTIONS = 1024
-"""Open connections at a time, where the process may have as many files; half of what it may, otherwise."""
+"""Open connections at a time, where the process may have twice as many files; half of what it may, otherwise."""
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -24,8 +26,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     A connection is closed when it takes longer than ``head_seconds`` for a head (or for the rest of a body that was
     answered already), told so when the head is larger than ``HEAD_BYTES``, and closed when its answer is not taken for
-    ``take_seconds``. Where there is no room for a new connection, the one that has been without a request in work for
-    the longest time makes room; when all have one, the new one is closed.
+    ``take_seconds``. Where there is no room for a new connection, the one that has been idle for the longest time makes
+    room, those that do not take their answers counted; when all are at work, the new one is closed.
     """
 
     head_seconds = HEAD_SECONDS
@@ -63,6 +65,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is here."""
+        if b"#" in self.url:  # what stands before it would be asked for, which nobody can have meant
+            raise ValueError("a request's target has no fragment")
+        if len(self.pipeline) >= REQUESTS_AHEAD:
+            raise ValueError("too many requests ahead of their answers")
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
@@ -96,7 +102,11 @@ class PatientProtocol(HttpToolsProtocol):
     def _longest_idle(self) -> PatientProtocol:
         """The connection that is missed the least; this one where all others are at work."""
         others = (cast(PatientProtocol, each) for each in self.connections)
-        idle = (each for each in others if each._nobody_answers() and not each.transport.is_closing())
+        idle = (
+            each
+            for each in others
+            if (each._nobody_answers() or each.flow.write_paused) and not each.transport.is_closing()
+        )
         return min(idle, key=lambda each: each._idle_since, default=self)
 
     def _start_timer(self) -> None:
@@ -131,6 +141,14 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + bytes(response.body))
         self.transport.close()
         self._watch_answer()
+
+
+def allow_files() -> None:
+    """Let the process have the files that its connections need, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 2 * CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _most_connections() -> int:

@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from bothways.api.protocol import HEAD_SECONDS, TAKE_SECONDS, PatientProtocol
+from bothways.api.protocol import HEAD_SECONDS, TAKE_SECONDS, PatientProtocol, allow_files
 from bothways.model.errors import SettingsError
 
 IDLE_SECONDS = 30
@@ -79,6 +79,7 @@ class HttpServer:
     async def run(self) -> None:
         """Serve until cancelled."""
         host, port = self.address
+        allow_files()
         server = self._server()
         try:
             await server.startup([self.claim()])

@@ -168,6 +168,30 @@ async def test_a_head_has_a_size() -> None:
     assert json.loads(body)["status"] == 431
 
 
+async def test_few_requests_can_be_sent_ahead() -> None:
+    """What is sent before its turn is kept in memory: a few are answered in order, a flood is cut off."""
+    app = Slow()
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with serving(app) as server, asyncio.timeout(SECONDS):
+        flooding, its_writer = await asyncio.open_connection(*server.address)
+        its_writer.write(request * 5000)
+        with suppress(ConnectionResetError):
+            assert (await flooding.read()).startswith(b"HTTP/1.1 400 ")
+        its_writer.close()
+        app.let.set()
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(request * (1 + protocol.REQUESTS_AHEAD))
+        for _ in range(1 + protocol.REQUESTS_AHEAD):
+            await reader.readuntil(b"\r\n\r\nok")
+        writer.close()
+
+
+async def test_a_target_with_a_fragment_is_refused() -> None:
+    """It is no request, and what stands before the # is nothing that anybody asked for."""
+    async with serving(create_app(metrics=Metrics(), health=dict)) as server:
+        assert (await exchange(server, b"GET /healthz#x HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 400
+
+
 async def test_what_is_no_http_is_told_as_a_problem() -> None:
     """Also an answer that no route was asked for has the one shape."""
     async with serving(create_app(metrics=Metrics(), health=dict)) as server:
@@ -223,8 +247,8 @@ async def test_connections_beyond_the_limit_are_closed(monkeypatch: pytest.Monke
 def test_connections_leave_files_for_the_rest() -> None:
     """A process that may have few files takes few connections: it needs others for its database and log."""
     code = (
-        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
-        "from bothways.api import protocol; print(protocol._most_connections())"
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (50, 100))\n"
+        "from bothways.api import protocol; protocol.allow_files(); print(protocol._most_connections())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "50\n"
 
