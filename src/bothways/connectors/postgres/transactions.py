@@ -6,7 +6,7 @@ else comes through ``_other``. One instance reads one connection's stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -245,8 +245,9 @@ class Transactions:
         if old_key == key:
             self._add(table, key, "null" if full is None else before, after, lsn, "u")
             return
-        self._add(table, old_key, before, "null", lsn, "d", table.moved(NEW_KEY, MOVED_TO, key))
-        self._tombstone(table, old_key)
+        moved = table.moved(NEW_KEY, MOVED_TO, key)
+        self._add(table, old_key, before, "null", lsn, "d", moved)
+        self._tombstone(table, old_key, moved)
         self._add(table, key, "null", after, lsn, "c", table.moved(OLD_KEY, MOVED_FROM, old_key), ":2")
 
     def _delete(self, data: bytes, body: int, lsn: int) -> None:
@@ -277,8 +278,8 @@ class Transactions:
         known = [] if key is None else table.key_headers(key)
         self._pending.append((table.topic, shown, value, [(POSITION, self._position(part)), *known, *(headers or [])]))
 
-    def _tombstone(self, table: Table, key: RowKey) -> None:
-        headers = [(POSITION, self._position(":1")), *table.key_headers(key)]
+    def _tombstone(self, table: Table, key: RowKey, moved: Sequence[tuple[str, bytes]] = ()) -> None:
+        headers = [(POSITION, self._position(":1")), *table.key_headers(key), *moved]
         self._pending.append((table.topic, table.key(key), None, headers))
 
     def _position(self, part: str) -> bytes:
