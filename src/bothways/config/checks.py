@@ -42,6 +42,7 @@ def of_settings(settings: Settings) -> Iterator[Problem]:
         yield from _winners(place, entity)
         for system, remote in entity.remotes.items():
             yield from _remote((*place, system), system, remote, settings)
+    yield from _shared_keys(settings)
     yield from _shared_tables(settings)
     yield from _shared_objects(settings)
     yield from _topics(settings)
@@ -149,6 +150,13 @@ def _shared_fields(place: Place, remote: RemoteMapping) -> Iterator[Problem]:
                 (*place, "fields", other),
                 f'writes what "{one}" writes already ({path}); give one of them direction = "in"',
             )
+
+
+def _shared_keys(settings: Settings) -> Iterator[Problem]:
+    """Two systems of one account would each make an object of every row."""
+    for (name, system), (other, same) in combinations(settings.systems.items(), 2):
+        if (system.api_key, system.api_base) == (same.api_key, same.api_base):
+            yield Problem(("systems", other, "api_key"), f"is the key of {name}; give each account one system")
 
 
 def _shared_tables(settings: Settings) -> Iterator[Problem]:
