@@ -62,7 +62,7 @@ LOCK := uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no
   --python-version 3.11 --universal
 
 lock: ## write requirements/*.txt anew (needs uv)
-	$(LOCK) --extra kafka --extra embedded --group build -o requirements/run.txt
+	$(LOCK) --extra kafka --extra embedded --extra sentry --group build -o requirements/run.txt
 	$(LOCK) --all-extras --group dev -c requirements/run.txt -o requirements/dev.txt
 
 clean: ## take away what make made
