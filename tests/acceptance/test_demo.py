@@ -224,6 +224,9 @@ def test_stays_up_in_a_terminal_until_ctrl_c() -> None:
         psql, folder = demo.folder / "psql", demo.folder
         insert = "INSERT INTO customers (name, email) VALUES ('Alan Turing', 'alan@example.com')"
         subprocess.run([psql, "-c", insert], check=True, capture_output=True)
+        page = re.search(r"http://\S+/dashboard/", demo.text)
+        assert page is not None
+        assert httpx.get(page[0]).status_code == 200
         stripe = re.search(r"curl (-u sk_test_\w+:) (http://\S+/v1/customers)\s", demo.text)
         records = re.search(r"curl (http://\S+/v1/records/customer)", demo.text)
         assert stripe

@@ -35,6 +35,9 @@ def stripe(
     normalise: Annotated[
         bool, typer.Option("--normalise", help="Trim names and write e-mails in small letters, as some systems do.")
     ] = False,
+    everybody: Annotated[
+        bool, typer.Option("--open", help="Let other machines see and use the page, too; for containers.")
+    ] = False,
 ) -> None:
     """A Stripe that keeps what it is told until Ctrl-C: customers, products, events, signed webhooks.
 
@@ -55,6 +58,7 @@ def stripe(
         webhook_backoff_seconds=backoff,
         seed=seed,
         normalise=normalise,
+        open=everybody,
     )
     try:
         asyncio.run(_serve(where.host, where.port, settings))
@@ -73,5 +77,5 @@ async def _serve(host: str, port: int, settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(settings=settings, host=host, port=port or None) as served:
         typer.echo(f"Stripe's sandbox listens on {served.url}; keys: anything that begins with sk_test_")
-        typer.echo(f"Its page, for a browser on this machine: {served.url}/dashboard/")
+        typer.echo(f"Its page{'' if settings.open else ', for a browser on this machine'}: {served.url}/dashboard/")
         await stop.wait()

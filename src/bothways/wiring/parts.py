@@ -98,7 +98,7 @@ class Parts:
 
     def wanted(self, port: int) -> Wanted:
         """Who serves on this port of the machine, among the processes with this data folder."""
-        self.settings.data.mkdir(parents=True, exist_ok=True)
+        self.settings.data.mkdir(0o700, parents=True, exist_ok=True)
         wanted = Wanted(self.settings.data / f"http-{port}.lock")
         self._closing.callback(wanted.close)
         return wanted
@@ -141,7 +141,7 @@ class Parts:
 
     async def _open_log(self) -> OpenedLog:
         options = {name: value.get_secret_value() for name, value in self.settings.log.kafka.items()}
-        self.settings.data.mkdir(parents=True, exist_ok=True)
+        self.settings.data.mkdir(0o700, parents=True, exist_ok=True)
         log = open_log(self.settings.log.url, options, self.settings.data)
         self._closing.push_async_callback(log.close)
         return log

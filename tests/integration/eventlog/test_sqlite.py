@@ -167,10 +167,11 @@ async def test_other_files_are_refused(tmp_path: Path) -> None:
 
 async def test_what_is_on_the_log_is_for_its_owner(tmp_path: Path) -> None:
     """Customers' data lies in the file and in those beside it: nobody else on the machine may read them."""
-    log = SqliteLog(tmp_path / "test.db")
+    folder = tmp_path / "new"
+    log = SqliteLog(folder / "test.db")
     await log.ensure([Topic("t")])
-    modes = await asyncio.to_thread(lambda: [file.stat().st_mode & 0o777 for file in tmp_path.iterdir()])
-    assert modes == [0o600] * 3
+    modes = await asyncio.to_thread(lambda: [each.stat().st_mode & 0o777 for each in (folder, *folder.iterdir())])
+    assert modes == [0o700] + [0o600] * 3
     await log.close()
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hatchling.build import build_wheel
 
-from bothways.sandbox.stripe import Running, Sandbox, create_app
+from bothways.sandbox.stripe import Running, Sandbox, Settings, create_app
 from bothways.sandbox.stripe.dashboard import files
 
 ROOT = Path(__file__).parents[3]
@@ -102,10 +102,15 @@ async def test_whose_requests_are_heard(headers: dict[str, str], allowed: bool) 
 
 
 async def test_the_page_is_for_this_machine() -> None:
-    """From elsewhere there is no page, with or without a name that points here."""
+    """From elsewhere there is no page, unless the sandbox is open; never under a name that points here."""
     transport = httpx.ASGITransport(app=create_app(Sandbox()), client=("192.0.2.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url=OURS) as far:
         assert (await far.get("/dashboard/")).status_code == 403
+    opened = httpx.ASGITransport(app=create_app(Sandbox(Settings(open=True))), client=("192.0.2.1", 1))
+    async with httpx.AsyncClient(transport=opened, base_url=OURS) as far:
+        assert (await far.get("/dashboard/")).status_code == 200
+        assert (await far.get("/_sandbox/state", headers={"Origin": "https://example.org"})).status_code == 403
+        assert (await far.get("/_sandbox/state", headers={"Host": "example.org"})).status_code == 403
     here = httpx.ASGITransport(app=create_app(Sandbox()), client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=here, base_url="http://example.org") as renamed:
         assert (await renamed.get("/dashboard/")).status_code == 403

@@ -65,7 +65,7 @@ def prepare(path: Path) -> None:
     A new file is for its owner only: it holds what the topics hold.
     """
     with contextlib.suppress(OSError):  # whatever is wrong with the path shows when it is opened
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
     connection = connect(path, wait_seconds=30.0)
     try:

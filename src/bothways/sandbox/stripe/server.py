@@ -78,7 +78,8 @@ async def _respond(sandbox: Sandbox, scope: Message, receive: Receive) -> Respon
             if request.method != "GET":  # a form of a stranger's page can carry a key in its address
                 guard.check_page(request)
             return await sandbox.answer(request)
-        guard.check_caller(request, (scope.get("client") or (None,))[0])
+        client = (scope.get("client") or (None,))[0]
+        guard.check_caller(request, client, everybody=sandbox.settings.open)
         if not by_hand:
             return files.answer(request)
         guard.check_page(request)

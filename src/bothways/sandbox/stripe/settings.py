@@ -42,3 +42,5 @@ class Settings:
     """How many of the last requests ``/_sandbox/requests`` can show."""
     delivery_log_size: int = 1_000
     """How many of the last deliveries the page can show."""
+    open: bool = False
+    """The page and ``/_sandbox`` are for other machines, too: in a container nobody comes from this one."""
