@@ -61,7 +61,7 @@ CHANGES = [
     ),
     ("[catalogue]", '[http]\nlisten = "80"\n[catalogue]', "listen", 'as "127.0.0.1:8000"'),
     ("[catalogue]", '[log]\nurl = "redis://x"\n[catalogue]', "redis", 'must be "kafka://host:9092"'),
-    ("[catalogue]", '[log]\nencoding = "debezium"\n[catalogue]', "encoding", "take this line out"),
+    ("[catalogue]", '[log]\nencoding = "avro"\n[catalogue]', "encoding", "must be 'readable' or 'debezium'"),
     ("[catalogue]", '[log.kafka]\nsecurity.protocol = "SSL"\n[catalogue]', "[log.kafka]", 'write url = "kafka://'),
     ("[catalogue]", '[views.package]\nby = "user_id"\n[catalogue]', "[views", "views are not there yet"),
     ("table = ", 'deletes = "mrk"\ntable = ', "mrk", 'must be "propagate", "mark" or "ignore"'),
