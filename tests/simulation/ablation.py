@@ -6,14 +6,15 @@ keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bothways.flow import apply, bringin, inward, outward
+from bothways.flow import apply, bringin, inward, lanes, outward, pausing
 from bothways.flow.calling import Caller, Outcome
+from bothways.flow.context import Context
 from bothways.flow.finding import Found
 from bothways.flow.inward import Inward
 from bothways.flow.moving import Moving
@@ -22,8 +23,11 @@ from bothways.flow.references import References
 from bothways.model.change import Change
 from bothways.model.errors import FateUnknown, Unavailable
 from bothways.model.link import Attempt, Base, Link, Window
+from bothways.model.outcome import Parked
+from bothways.model.pause import Lane
 from bothways.model.record import Row
 from bothways.model.remote import RemoteEvent
+from bothways.model.values import Value
 from bothways.ports import Transaction
 from bothways.sync import merge as merging
 from bothways.sync import outward as deciding
@@ -31,7 +35,7 @@ from bothways.sync.inward import Receipt, Verdict, judge
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import Merge
 from bothways.sync.outward import Decision, Make, Trigger, decide
-from tests.simulation.state import LinksPart
+from tests.simulation.state import JournalPart, LinksPart
 
 Patch = pytest.MonkeyPatch
 
@@ -251,6 +255,29 @@ def _move_at_once(patch: Patch) -> None:
     patch.setattr(Moving, "arrive", arrive)
 
 
+async def _park_unheld(context: Context, lane: Lane, work: Sequence[Parked]) -> bool:
+    async with context.catalogue.transaction() as tx:
+        found = await pausing.closures(tx.checkpoints, lane)
+        for each in work if found else ():
+            await tx.waiting.park(each)
+    pausing.see(context, lane, found)
+    return bool(found)
+
+
+def _park_behind_a_lane_that_opens(patch: Patch) -> None:
+    """Nobody wakes what was parked a moment after its lane was opened."""
+    patch.setattr(lanes, "park", _park_unheld)
+
+
+def _count_deletions_unlocked(patch: Patch) -> None:
+    """Two workers count from the same number."""
+
+    async def hold(self: JournalPart, name: str, **_: bool) -> Value:
+        return await self.load(name)
+
+    patch.setattr(JournalPart, "hold", hold)
+
+
 RULES: Mapping[str, Callable[[Patch], None]] = {
     "attempt written before the call": _forget_attempts,
     "row read at delivery": _trust_changes,
@@ -273,5 +300,7 @@ RULES: Mapping[str, Callable[[Patch], None]] = {
     "references waited for": _never_wait_for_references,
     "a match looked for before a create": _never_look_for_a_match,
     "a key that moves twice waited for": _move_at_once,
+    "a lane held while work is parked": _park_behind_a_lane_that_opens,
+    "deletions counted one by one": _count_deletions_unlocked,
 }
 """Rule → what leaves it out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from bothways.flow.brake import allow
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PAUSED_SECONDS = (0.5, 15.0)
-ASKED_SECONDS = 4.0
 
 
 class Operator:
@@ -27,6 +27,8 @@ class Operator:
         self.catalogue = MemoryCatalogue(world.database)
         self.asked = 0
         """How often there were too many deletions."""
+        self.allowed_at = math.inf
+        """When they were allowed for the first time."""
 
     def begin(self) -> None:
         """Whatever the plan has."""
@@ -47,10 +49,11 @@ class Operator:
 
     async def _answer(self) -> None:
         while True:
-            await asyncio.sleep(ASKED_SECONDS)
+            await asyncio.sleep(self.world.plan.asked_seconds)
             for lane in [(name, direction) for name in self.world.plan.remotes for direction in Direction]:
                 if await self._is_asked(lane):
                     self.asked += 1
+                    self.allowed_at = min(self.allowed_at, self.world.loop.time())
                     self.world.trace("allowed", lane)
                     await self._do(lane, pause=False, reason=By.DELETIONS)
 

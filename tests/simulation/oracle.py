@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bothways.model.link import Link
+from bothways.model.change import Operation
+from bothways.model.link import Call, Link
 from bothways.model.outcome import Conflict, DeadLetter, Direction
 from bothways.model.record import RecordId
 from bothways.model.values import Value
@@ -15,6 +16,9 @@ from tests.simulation.schema import LEFT, MARK_PATH, Kind, mark_column
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+START_SECONDS = 1000.0
+SKEW_SECONDS = 10.0
 
 Rows = dict[RecordId, dict[str, Value]]
 
@@ -43,6 +47,21 @@ class Oracle:
             wrong = self._lineage(kind, rows) or self._twice(kind, rows)
             if wrong:
                 return wrong
+        return self._too_many_deletions()
+
+    def _too_many_deletions(self) -> str | None:
+        """In the first minute, before anybody has allowed them. Clocks of workers may be some seconds off."""
+        if self.plan.deletions is None:
+            return None
+        until = min(self.world.operator.allowed_at, START_SECONDS + 60) - SKEW_SECONDS
+        for name in self.plan.remotes:
+            attempts = list(self.database.select("attempt").values())
+            out = [a for a in attempts if (a.system, a.call) == (name, Call.DELETE) and a.at < until]
+            rows = [
+                c for c in self.database.wal if c.operation is Operation.DELETE and c.origin == name and c.at < until
+            ]
+            if max(len(out), len(rows)) > self.plan.deletions:
+                return f"{name}: {len(out)} objects and {len(rows)} rows were deleted unasked"
         return None
 
     def conflicts(self) -> list[Conflict]:

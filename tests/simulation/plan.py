@@ -76,7 +76,9 @@ class Plan:
     pauses: int = 0
     """So often somebody pauses a direction of a system for a while."""
     deletions: int | None = None
-    """So many in a minute are made without asking; somebody who is asked allows them after a while."""
+    """So many in a minute are made without asking."""
+    asked_seconds: float = 4.0
+    """So long it takes until somebody who is asked allows them."""
     """The remote refuses our key for a while."""
     poller: bool = False
     """The real poller finds what webhooks missed."""

@@ -15,6 +15,7 @@ from bothways.model.outcome import DeadLetter, Direction
 from tests.simulation import scenes
 from tests.simulation.__main__ import quiet
 from tests.simulation.ablation import RULES
+from tests.simulation.database import Faults
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import REMOTE_FAULTS, Plan
@@ -23,6 +24,9 @@ from tests.simulation.world import World, in_virtual_time, simulate
 
 LOST = Plan(remote=replace(REMOTE_FAULTS, lost=0.3, stored=0.05, stored_after=0.05))
 HOT = Plan(hot=0.9, pause_seconds=0.15)
+
+SLOW = Faults(step_seconds=0.25)
+DELETING = Plan(deletions=1, asked_seconds=50, pause_seconds=0.1, edits=150, catalogue=SLOW)
 
 SEEDED: dict[str, tuple[Plan | None, int]] = {
     "attempt written before the call": (None, 100),
@@ -37,6 +41,8 @@ SEEDED: dict[str, tuple[Plan | None, int]] = {
     "waiting for a call under way": (None, 300),
     "late workers fenced": (None, 300),
     "tombstones": (None, 60),
+    "a lane held while work is parked": (Plan(pauses=10, catalogue=SLOW), 60),
+    "deletions counted one by one": (DELETING, 60),
 }
 """Rule → kind of histories (None: the usual mix), and within how many one of them must go wrong."""
 

@@ -79,7 +79,6 @@ class Deliver:
 
     async def run(self) -> None:
         """Read, deal with, commit; on cancellation finish what is under way for a moment, commit, leave the group."""
-        await Steady(self.context, "").retried(self.lanes.look)
         self._places = Places(self.context.remotes, self.pacing.calls)
         self._offsets = Offsets()
         self._dispatcher: Dispatcher[WorkKey, Work] = Dispatcher(self._handle, limit=self.pacing.held)

@@ -32,6 +32,8 @@ class Lanes:
         self._brakes = {system: Brake(context, system) for system in context.remotes}
         self._asked: dict[str, float] = {}
         """System → when it was last asked whether it takes our key again."""
+        self._looked = False
+        self._first = asyncio.Lock()
 
     async def look(self) -> None:
         """See what is paused now."""
@@ -40,6 +42,7 @@ class Lanes:
             found = {lane: await closures(tx.checkpoints, lane) for lane in lanes}
         for lane, reasons in found.items():
             see(self.context, lane, reasons)
+        self._looked = True
 
     async def run(self) -> NoReturn:
         """Look, and ask systems that refuse our key whether they still do."""
@@ -77,6 +80,9 @@ class Lanes:
     async def unless_paused(self, key: WorkKey, items: Sequence[Work], work: Callable[[], Awaitable[None]]) -> None:
         """Do the work, or let it wait in the state: where its lane is paused, or is by what the work would do."""
         lane, steady = (key.system, key.direction), Steady(self.context, key.system)
+        async with self._first:
+            if not self._looked:
+                await steady.retried(self.look)
         while True:
             if lane in self.context.closed:
                 waits = self._parked(key, items, lane)

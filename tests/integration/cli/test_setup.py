@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from bothways.cli import exits
 from bothways.config import load
@@ -102,3 +103,15 @@ def test_a_database_that_does_not_answer_is_an_exit_code_of_its_own(program: Pro
         assert failed.code == exits.NOT_YET, (command, failed.err)
         assert "verysecret" not in failed.err
         assert "Traceback" not in failed.err
+
+
+async def test_what_waits_for_a_backfill_is_said_once(ready: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first start, with the number of rows; not again."""
+    monkeypatch.setenv("DATABASE_URL", ready.database)
+    with psycopg.connect(ready.database, autocommit=True) as connection:
+        connection.execute("INSERT INTO customers (name) VALUES ('Ada'), ('Grace')")
+    with capture_logs() as said:
+        async with opened(load(ready.folder / "bothways.toml")) as parts:
+            await existing.tell_what_waits(parts)
+            await existing.tell_what_waits(parts)
+    assert [(line["event"], line["entity"], line["rows"]) for line in said] == [("backfill.waits", "customer", 2)]

@@ -254,3 +254,22 @@ async def test_topics_are_made_with_their_retention(kafka_servers: str) -> None:
     first, second = (answer.result(30.0) for answer in admin.describe_configs(asked).values())
     assert (first["cleanup.policy"].value, first["max.compaction.lag.ms"].value) == ("compact", "3600000")
     assert (second["cleanup.policy"].value, second["retention.ms"].value) == ("delete", "60000")
+
+
+async def test_how_topics_stand_is_told_with_what_mends_it(kafka_servers: str) -> None:
+    """One that is as it should be, one that is missing, one that is cut short and one that is not compacted."""
+    small = make_topic(kafka_servers, "small", {"max.message.bytes": "1000"})
+    wrong = make_topic(kafka_servers, "wrong", {"cleanup.policy": "delete"})
+    well, missing = unique("well"), unique("missing")
+    log = KafkaLog(kafka_servers)
+    await log.ensure([Topic(well, partitions=2)])
+    wanted = [Topic(well, partitions=2), Topic(small, partitions=1), Topic(wrong, compacted=True), Topic(missing)]
+    found = {each.what: each for each in await log.examine(wanted)}
+    await log.close()
+    grades = {what.removeprefix("log: topic "): each.grade.value for what, each in found.items()}
+    assert grades == {"log": "ok", "log: topics": "warning", well: "ok", small: "fault", wrong: "warning"}
+    assert missing in found["log: topics"].found
+    assert found["log: topics"].mend == "bothways setup"
+    mend = f"kafka-configs.sh --bootstrap-server {kafka_servers} --alter --topic"
+    assert found[f"log: topic {small}"].mend.startswith(f"{mend} {small} --add-config max.message.bytes=")
+    assert found[f"log: topic {wrong}"].mend == f"{mend} {wrong} --add-config cleanup.policy=compact"

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from bothways.connectors.stripe.client import Transport
 from bothways.connectors.stripe.pace import LocalPace
@@ -302,6 +303,19 @@ async def test_windows_need_no_clock_of_ours(bench: StripeBench) -> None:
     window = (await bench.remote.fetch("customer", made)).window
     assert window.low <= before
     assert int(before) <= window.high <= await bench.now()
+
+
+async def test_a_clock_that_makes_webhooks_too_old_is_said_once(bench: StripeBench) -> None:
+    """With what to do; and nothing is said of one that is right."""
+    with capture_logs() as said:
+        await bench.remote.fetch("customer", "cus_none")
+        assert said == []
+        bench.sandbox.clock.advance(3600)
+        await bench.remote.fetch("customer", "cus_none")
+        await bench.remote.fetch("customer", "cus_none")
+    (line,) = said
+    assert (line["event"], line["log_level"], "timedatectl" in line["hint"]) == ("clock.off", "error", True)
+    assert -3605 < line["seconds_ahead"] < -3595
 
 
 async def test_the_rate_is_never_exceeded() -> None:
