@@ -31,19 +31,19 @@ class StoredJournal:
             "at": attempt.at,
             "document": dump_attempt(attempt),
         }
-        await self._session.execute(self._upserts.insert_or_replace(attempts), values)
+        await self._session.write(self._upserts.insert_or_replace(attempts), values)
 
     async def attempt(self, key: str) -> Attempt | None:
-        document = (await self._session.execute(_ATTEMPT, {"p_key": key})).scalar_one_or_none()
-        return None if document is None else load_attempt(document)
+        found = await self._session.one(_ATTEMPT, {"p_key": key})
+        return None if found is None else load_attempt(found["document"])
 
     async def see(self, system: str, event_id: str) -> bool:
         values = {"system": system, "event_id": event_id, "at": self._now()}
-        return (await self._session.execute(self._upserts.insert_new(seen), values)).rowcount == 1
+        return await self._session.changed(self._upserts.insert_new(seen), values) == 1
 
     async def note(self, entry: Conflict | DeadLetter) -> None:
         if isinstance(entry, Conflict):
-            await self._session.execute(_NOTE_CONFLICT, self._conflict(entry))
+            await self._session.write(_NOTE_CONFLICT, self._conflict(entry))
         else:
             await self._note_letter(self._letter(entry))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, select, update
 
 from bothways.model.link import Link
 from bothways.model.record import RecordId
@@ -28,8 +28,7 @@ class StoredLinks:
                 return found
             made = Link(record, system, self._new_id())
             # Of two at once one inserts; the other waits here for the end of that transaction, then finds the link.
-            result = await self._session.execute(self._upserts.insert_new(table), _columns(made))
-            if result.rowcount == 1:
+            if await self._session.changed(self._upserts.insert_new(table), _columns(made)) == 1:
                 return made
 
     async def lock(self, record: RecordId, system: str) -> Link | None:
@@ -37,11 +36,11 @@ class StoredLinks:
         return await self._locked(_BY_RECORD, names)
 
     async def save(self, link: Link) -> None:
-        await self._session.execute(self._upserts.insert_or_replace(table), _columns(link))
+        await self._session.write(self._upserts.insert_or_replace(table), _columns(link))
 
     async def remove(self, link: Link) -> None:
         names = {"p_system": link.system, "p_entity": link.record.entity, "p_key": link.record.key}
-        await self._session.execute(_REMOVE, names)
+        await self._session.write(_REMOVE, names)
 
     async def by_remote(self, system: str, entity: str, remote_id: str) -> Link | None:
         return await self._locked(_BY_REMOTE, {"p_system": system, "p_entity": entity, "p_remote_id": remote_id})
@@ -51,21 +50,21 @@ class StoredLinks:
 
     async def retire(self, system: str, entity: str, remote_id: str) -> None:
         values = {"system": system, "entity": entity, "remote_id": remote_id}
-        await self._session.execute(self._upserts.insert_new(retired), values)
+        await self._session.write(self._upserts.insert_new(retired), values)
 
     async def is_retired(self, system: str, entity: str, remote_id: str) -> bool:
         names = {"p_system": system, "p_entity": entity, "p_remote_id": remote_id}
-        return (await self._session.execute(_IS_RETIRED, names)).first() is not None
+        return await self._session.one(_IS_RETIRED, names) is not None
 
     async def remote_id(self, record: RecordId, system: str) -> str | None:
         names = {"p_system": system, "p_entity": record.entity, "p_key": record.key}
-        found: str | None = (await self._session.execute(_REMOTE_ID, names)).scalar_one_or_none()
-        return found
+        found = await self._session.one(_REMOTE_ID, names)
+        return None if found is None else found["remote_id"]
 
     async def record(self, system: str, entity: str, remote_id: str) -> RecordId | None:
         names = {"p_system": system, "p_entity": entity, "p_remote_id": remote_id}
-        key = (await self._session.execute(_RECORD, names)).scalar_one_or_none()
-        return None if key is None else RecordId(entity, key)
+        found = await self._session.one(_RECORD, names)
+        return None if found is None else RecordId(entity, found["key"])
 
     async def take_overdue(self, now: float, limit: int, lease: float) -> Sequence[tuple[RecordId, str]]:
         rows = (await self._session.execute(_OVERDUE, {"p_now": now, "p_limit": limit})).all()
@@ -77,7 +76,7 @@ class StoredLinks:
         return taken
 
     async def _locked(self, query: Select[Any], names: dict[str, Any]) -> Link | None:
-        row = (await self._session.execute(query, names)).mappings().one_or_none()
+        row = await self._session.one(query, names)
         return None if row is None else _link(row)
 
 
@@ -96,7 +95,7 @@ def _columns(link: Link) -> dict[str, Any]:
     }
 
 
-def _link(row: RowMapping) -> Link:
+def _link(row: Mapping[str, Any]) -> Link:
     columns = dict(row)
     record = RecordId(columns.pop("entity"), columns.pop("key"))
     return load_link(columns.pop("document"), record=record, **columns)

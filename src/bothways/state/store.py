@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -31,23 +32,23 @@ class Upserts(Protocol):
 
 
 class Session(Protocol):
-    """One transaction, as the state's parts use it: SQLAlchemy's connection, or something around it."""
+    """One transaction, as the state's parts use it. Statements that are not given to ``execute`` are built once."""
+
+    async def one(self, statement: Executable, parameters: Mapping[str, Any], /) -> Mapping[str, Any] | None:
+        """The only row that it gives, by its columns' names; None for none."""
+        ...
+
+    async def changed(self, statement: Executable, parameters: Mapping[str, Any], /) -> int:
+        """Execute it; how many rows it changed."""
+        ...
+
+    async def write(self, statement: Executable, parameters: Mapping[str, Any], /) -> None:
+        """Execute it in this order, at the latest before the commit: an error may come from what follows it."""
+        ...
 
     async def execute(self, statement: Executable, parameters: Any = None, /) -> CursorResult[Any]:
         """Execute one statement, with one set of parameters or a list of them."""
         ...
-
-
-class Watched:
-    """A session that remembers whether it wrote anything; locks are nothing written."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self.wrote = False
-
-    async def execute(self, statement: Executable, parameters: Any = None, /) -> CursorResult[Any]:
-        self.wrote = self.wrote or bool(statement.is_dml)
-        return await self._connection.execute(statement, parameters)
 
 
 class Store(Protocol):

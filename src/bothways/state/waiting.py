@@ -31,10 +31,10 @@ class StoredWaiting:
             "payload": parked.payload,
             "due": parked.due,
         }
-        await self._session.execute(self._upserts.insert_or_replace(table), values)
+        await self._session.write(self._upserts.insert_or_replace(table), values)
 
     async def wake(self, name: str) -> None:
-        await self._session.execute(_WAKE, {"p_name": name})
+        await self._session.write(_WAKE, {"p_name": name})
 
     async def take_due(self, now: float, limit: int, lease: float) -> Sequence[Parked]:
         rows = (await self._session.execute(_DUE, {"p_now": now, "p_limit": limit})).mappings().all()
@@ -45,7 +45,7 @@ class StoredWaiting:
         return taken
 
     async def unpark(self, parked_id: str) -> None:
-        await self._session.execute(_REMOVE, {"p_id": parked_id})
+        await self._session.write(_REMOVE, {"p_id": parked_id})
 
 
 class StoredCheckpoints:
@@ -55,8 +55,8 @@ class StoredCheckpoints:
         self._session, self._upserts = session, upserts
 
     async def load(self, name: str) -> Value:
-        text = (await self._session.execute(_LOAD, {"p_name": name})).scalar_one_or_none()
-        return None if text is None else load(text)
+        found = await self._session.one(_LOAD, {"p_name": name})
+        return None if found is None else load(found["value"])
 
     async def hold(self, name: str, *, shared: bool = False) -> Value:
         if not shared:
@@ -67,7 +67,7 @@ class StoredCheckpoints:
 
     async def store(self, name: str, value: Value) -> None:
         values = {"name": name, "value": dump(value)}
-        await self._session.execute(self._upserts.insert_or_replace(checkpoint), values)
+        await self._session.write(self._upserts.insert_or_replace(checkpoint), values)
 
 
 def parked_of(row: RowMapping) -> Parked:

@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bothways.connectors.postgres.rows import Driver, PostgresRows, Tables
+from bothways.connectors.postgres.rows import PostgresRows, Tables
+from bothways.connectors.postgres.session import Driver, Pipe, PostgresSession
 from bothways.connectors.postgres.store import Limits, PostgresStore, driver_of
 from bothways.model.errors import Busy, MappingBroken
 from bothways.state.journal import StoredJournal
 from bothways.state.links import StoredLinks
 from bothways.state.people import People
 from bothways.state.schema import installation, require_current
-from bothways.state.store import Watched
 from bothways.state.waiting import StoredCheckpoints, StoredWaiting
 from bothways.sync.mapping import TableMap
 
@@ -43,31 +43,33 @@ class PostgresTransaction:
         now: Callable[[], float],
         row_lock: float | None = None,
     ) -> None:
-        session = Watched(connection)
-        self.rows = self.search = PostgresRows(driver, tables, row_lock=row_lock)
+        self._pipe = Pipe(driver)
+        session = PostgresSession(connection, self._pipe)
+        self.rows = self.search = PostgresRows(self._pipe, tables, row_lock=row_lock)
         self.links = self.index = self.references = self.overdue = StoredLinks(session, store.upserts, new_id)
         self.journal = StoredJournal(session, store.upserts, now)
         self.waiting = StoredWaiting(session, store.upserts)
         self.checkpoints = StoredCheckpoints(session, store.upserts)
         self.people = People(session)
         self._session = session
-        self._driver = driver
         self._origin: tuple[str, str] | None = None
 
     async def mark(self, origin: str, cause: str) -> None:
         self._origin = (origin, cause)
 
     async def finish(self) -> None:
-        """Just before the commit: write the mark into the WAL, if there is anything that it could be about.
+        """Commit, after the mark is written into the WAL if there is anything that it could be about.
 
         A transaction that only looked, with locks, is rolled back: its commit would wait for the disk, for nothing.
         """
         if not self.rows.wrote and not self._session.wrote:
-            await self._driver.rollback()
-        elif self.rows.wrote and self._origin is not None:
+            await self._pipe.rollback()
+            return
+        if self.rows.wrote and self._origin is not None:
             origin, cause = self._origin
             content = json.dumps({"origin": origin, "cause": cause}, separators=(",", ":"))
-            await self._driver.execute(_EMIT, [MARKER_PREFIX, content])
+            self._pipe.later(_EMIT, [MARKER_PREFIX, content])
+        await self._pipe.commit()
 
 
 class PostgresCatalogue:

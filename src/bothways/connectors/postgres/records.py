@@ -16,7 +16,8 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bothways.connectors.postgres.catalogue import PostgresCatalogue
-from bothways.connectors.postgres.rows import Driver, PostgresRows
+from bothways.connectors.postgres.rows import PostgresRows
+from bothways.connectors.postgres.session import Driver, Pipe
 from bothways.connectors.postgres.statements import TableSql, key_text
 from bothways.connectors.postgres.store import driver_of
 from bothways.model.errors import Busy, NoSuchRecord, RowRefused
@@ -98,7 +99,7 @@ class PostgresRecords:
     async def _rows(self) -> AsyncIterator[tuple[AsyncConnection, Driver, PostgresRows]]:
         async with self._catalogue.store.session() as connection:
             driver = await driver_of(connection)
-            yield connection, driver, PostgresRows(driver, self._catalogue.tables, whole=True)
+            yield connection, driver, PostgresRows(Pipe(driver), self._catalogue.tables, whole=True)
 
 
 async def _found(rows: PostgresRows, entity: str, key: str, *, lock: bool = False) -> Row:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psycopg
 from psycopg.pq.abc import PGresult
 
 from bothways.connectors.postgres.errors import is_of_mapping, mapping_error, row_error
+from bothways.connectors.postgres.session import Driver, Pipe
 from bothways.connectors.postgres.statements import Parameters, TableSql, parameter
 from bothways.connectors.postgres.tables import Column, describe
 from bothways.model.errors import MappingBroken, NotUnique, RowRefused, UnknownEntity
 from bothways.model.record import RecordId, Row
 from bothways.model.values import Values
 from bothways.sync.mapping import TableMap
-
-Driver = psycopg.AsyncConnection[Any]
 
 
 class Tables:
@@ -59,9 +58,9 @@ class Tables:
 class PostgresRows:
     """``ports.Rows`` and ``RowSearch`` on one connection's transaction; ``whole``: on all columns, for people."""
 
-    def __init__(self, driver: Driver, tables: Tables, *, whole: bool = False, row_lock: float | None = None) -> None:
+    def __init__(self, pipe: Pipe, tables: Tables, *, whole: bool = False, row_lock: float | None = None) -> None:
         """``row_lock``: how many seconds to wait for a row that somebody else has locked, if not as long as usual."""
-        self._driver, self._tables, self._whole, self._row_lock = driver, tables, whole, row_lock
+        self._pipe, self._tables, self._whole, self._row_lock = pipe, tables, whole, row_lock
         self._savepoint = False
         self._entity: str | None = None
         self.wrote = False
@@ -70,12 +69,13 @@ class PostgresRows:
     async def table(self, entity: str) -> TableSql:
         """The entity's statements."""
         tables, self._entity = self._tables, entity
-        return await (tables.whole if self._whole else tables.mapped)(self._driver, entity)
+        return await (tables.whole if self._whole else tables.mapped)(self._pipe.driver, entity)
 
     async def read(self, record: RecordId, *, lock: bool = False) -> Row | None:
         table = await self.table(record.entity)
+        await self._pipe.flush()
         if lock and self._row_lock is not None:
-            await self._driver.execute(f"SET LOCAL lock_timeout = '{round(self._row_lock * 1000)}ms'".encode())
+            self._pipe.later(f"SET LOCAL lock_timeout = '{round(self._row_lock * 1000)}ms'".encode())
             self._row_lock = None
         statement = table.select_locked if lock else table.select
         rows = table.rows(await self._execute(statement, table.key_parameters(record.key)))
@@ -131,7 +131,7 @@ class PostgresRows:
 
     async def _execute(self, statement: bytes, parameters: Parameters) -> PGresult:
         try:
-            cursor = await self._driver.execute(statement, parameters)
+            cursor = await self._pipe.now(statement, parameters)
         except psycopg.Error as error:
             if is_of_mapping(error):
                 raise mapping_error(error, self._entity) from error
@@ -153,11 +153,13 @@ class PostgresRows:
     ) -> PGresult:
         """Execute in a savepoint, so that the transaction can go on after a refusal.
 
-        The savepoint is released together with the setting of the next one, or by the commit: a round trip less.
+        The savepoint is released together with the setting of the next one, or by the commit: a round trip less. What
+        waited in the pipe is executed first: its failure is no refusal of this row.
         """
+        await self._pipe.flush()
         release = "RELEASE SAVEPOINT bothways; " if self._savepoint else ""
         deferred = "; SET CONSTRAINTS ALL IMMEDIATE" if table.table.has_deferred else ""
-        await self._driver.execute(f"{release}SAVEPOINT bothways{deferred}".encode(), prepare=False)
+        await self._pipe.driver.execute(f"{release}SAVEPOINT bothways{deferred}".encode(), prepare=False)
         self._savepoint = True
         try:
             result = await self._execute(statement, parameters)
@@ -178,7 +180,7 @@ class PostgresRows:
         raise refusal from error
 
     async def _undo(self) -> None:
-        await self._driver.execute(b"ROLLBACK TO SAVEPOINT bothways", prepare=False)
+        await self._pipe.driver.execute(b"ROLLBACK TO SAVEPOINT bothways", prepare=False)
 
     async def _blamed(
         self, error: psycopg.Error, table: TableSql, parameters: Parameters, columns: Sequence[Column]

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
 from sqlalchemy import ColumnElement, Double, Executable, Table, Text, bindparam, cast, extract, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.dml import Insert
@@ -18,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bothways.connectors.postgres.errors import transaction_error
 from bothways.connectors.postgres.reaching import reach
+from bothways.connectors.postgres.session import require_sound
 from bothways.connectors.postgres.values import SESSION
-from bothways.model.errors import Busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +124,7 @@ async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]
 
 async def _commit(connection: AsyncConnection) -> None:
     driver = await driver_of(connection)
-    if driver.info.transaction_status is TransactionStatus.INERROR:
-        # The server would answer COMMIT by rolling back, without an error.
-        raise Busy("an error inside the transaction was not passed on; nothing of it was committed")
+    require_sound(driver)
     # Not by SQLAlchemy, which knows of no transaction where only the driver was used.
     await driver.commit()
 
