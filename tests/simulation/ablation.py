@@ -249,7 +249,7 @@ def _never_look_for_a_match(patch: Patch) -> None:
 
 
 def _move_at_once(patch: Patch) -> None:
-    async def arrive(self: Moving, change: Change, old: str, new: str) -> None:
+    async def arrive(self: Moving, change: Change, old: str, new: str, _place: object) -> None:
         await self.leave(change, old, new)
 
     patch.setattr(Moving, "arrive", arrive)

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -185,12 +186,14 @@ class Deliver:
             if await outward.deliver(RecordId(key.entity, key.key), trigger_of(items)):
                 await self._unpark(key, items)
 
-        async with self._places.place(key.system):
-            for change in [item.change for item in items if item.change is not None]:
-                if change.moved_from is not None:
-                    await moving.arrive(change, change.moved_from, key.key)
-                if change.moved_to is not None:
+        place = partial(self._places.place, key.system)
+        for change in [item.change for item in items if item.change is not None]:
+            if change.moved_from is not None:
+                await moving.arrive(change, change.moved_from, key.key, place)
+            if change.moved_to is not None:
+                async with place():
                     await moving.leave(change, key.key, change.moved_to)
+        async with place():
             await self.lanes.unless_paused(key, items, work)
 
     async def _receive(self, key: WorkKey, item: Work) -> None:

@@ -7,6 +7,8 @@ partitions, so that either may be read first, and so may those of a second chang
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from bothways.flow.context import Context
@@ -16,6 +18,9 @@ from bothways.model.link import Link
 from bothways.model.record import RecordId
 from bothways.ports import Transaction
 from bothways.sync.linking import take_up
+
+Place = Callable[[], AbstractAsyncContextManager[None]]
+"""A place among the records of a system that are worked on at a time."""
 
 
 class _NotYet(Exception):
@@ -33,17 +38,18 @@ class Moving:
         """The deletion half, after all else that happened under the old key. Harmless when repeated."""
         await self.steady.retried(self._move, change, old, new, waits=False)
 
-    async def arrive(self, change: Change, old: str, new: str) -> None:
+    async def arrive(self, change: Change, old: str, new: str, place: Place) -> None:
         """The creation half.
 
         Where neither key has a link, an earlier move may still have to bring it to the old key; to go on would be to
         create the record a second time. The deletion half tells: it is waited for, but not for ever, since it cannot
-        be far.
+        be far, and without a ``place``, since it may need one.
         """
         waited, pause = 0.0, 0.02
         while waited < self.context.patience.other_worker:
             try:
-                await self.steady.retried(self._move, change, old, new, waits=True)
+                async with place():
+                    await self.steady.retried(self._move, change, old, new, waits=True)
             except _NotYet:
                 await asyncio.sleep(pause)
                 waited, pause = waited + pause, min(pause * 2, 0.5)
