@@ -46,6 +46,8 @@ class MemoryCatalogue:
             self.database.release(tx)
         if self.database.chance.random() < self.database.faults.lost_commit:
             raise Busy("the connection was lost while committing")
+        for act in tx.acts:
+            act()
 
     def kill(self) -> None:
         """The process is gone: what it had open is rolled back."""

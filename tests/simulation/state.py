@@ -116,6 +116,11 @@ class JournalPart(Core):
         self.writes["seen", system, event_id] = True
         return True
 
+    async def was_seen(self, system: str, event_id: str) -> bool:
+        """See ``ports.Journal``."""
+        await self.step()
+        return self.db.get(("seen", system, event_id)) is not None
+
     async def note(self, entry: Conflict | DeadLetter) -> None:
         """See ``ports.Journal``."""
         self.noted.append(entry)

@@ -24,6 +24,7 @@ class Core:
         self.held: set[Name] = set()
         self.changes: list[Committed] = []
         self.noted: list[Conflict | DeadLetter] = []
+        self.acts: list[Callable[[], None]] = []
         self.origin: str | None = None
         self.cause: str | None = None
 
@@ -77,6 +78,10 @@ class Core:
             mine = ids.get((link.system, link.record.entity, link.remote_id))
             if link.remote_id is not None and mine not in (None, name) and ("link", *name) not in self.writes:
                 raise Busy("another transaction linked the same object a moment ago")
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """See the port."""
+        self.acts.append(act)
 
     async def mark(self, origin: str, cause: str) -> None:
         """See the port."""

@@ -68,6 +68,23 @@ class TransactionSuite:
             assert await tx.rows.read(customer(row)) == row
             assert await tx.checkpoints.load("place") == {"line": 7}
 
+    async def test_what_is_to_be_done_afterwards_is_done_after_the_commit(self, catalogue: Catalogue) -> None:
+        """Once, and not where the transaction is taken back."""
+        done: list[str] = []
+
+        async def write(name: str, error: Exception | None) -> None:
+            async with catalogue.transaction() as tx:
+                await tx.checkpoints.store(name, 1)
+                tx.afterwards(lambda: done.append(name))
+                assert done == []
+                if error is not None:
+                    raise error
+
+        with pytest.raises(Stop):
+            await write("taken back", Stop())
+        await write("kept", None)
+        assert done == ["kept"]
+
     async def test_an_exception_takes_everything_back(self, catalogue: Catalogue) -> None:
         """Rows, links and all other state are rolled back together."""
         record = RecordId("customer", '{"id":1}')

@@ -264,11 +264,14 @@ class JournalSuite:
             assert await tx.journal.attempt("k2") is None
 
     async def test_an_event_is_seen_once(self, catalogue: Catalogue) -> None:
-        """Per system, over transactions."""
+        """Per system, over transactions; whoever only asks sees nothing by it."""
         async with catalogue.transaction() as tx:
+            assert not await tx.journal.was_seen("stripe", "evt_1")
             assert await tx.journal.see("stripe", "evt_1")
             assert not await tx.journal.see("stripe", "evt_1")
         async with catalogue.transaction() as tx:
+            assert await tx.journal.was_seen("stripe", "evt_1")
+            assert not await tx.journal.was_seen("salesforce", "evt_1")
             assert not await tx.journal.see("stripe", "evt_1")
             assert await tx.journal.see("salesforce", "evt_1")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -76,7 +77,7 @@ async def apply(
         await tx.journal.note(_bad_letter(link, bad, source))
     for conflict in taken.merge.conflicts:
         await tx.journal.note(conflict)
-        _tell(conflict)
+        tx.afterwards(partial(_tell, conflict))
     if taken.retire is not None:
         await tx.index.retire(link.system, link.record.entity, taken.retire)
     await tx.links.save(link)

@@ -108,6 +108,7 @@ class Poller:
         self._pause = pause
         self._backoff = Backoff(min(1.0, interval), max(60.0, interval), chance or random.Random())
         self._trouble: str | None = "has not asked yet"
+        self._has_asked = False
         self._log_with = _log.bind(system=system)
 
     @property
@@ -123,20 +124,33 @@ class Poller:
             await asyncio.sleep(wait)
 
     async def poll(self) -> int:
-        """Ask once; how many events went on the log. Raises what the feed, the log and the catalogue raise."""
+        """Ask once; how many events are news, of those that went on the log: after a start some are read again.
+
+        Raises what the feed, the log and the catalogue raise.
+        """
         async with self._catalogue.transaction() as transaction:
             await begin(transaction.checkpoints, self._system, self._clock.now())
             state = await transaction.checkpoints.load(checkpoint(self._system))
         created, polled = _read(state)
         asked_at = self._clock.now()
         events, newest = await self._new_events(created)
+        known = await self._dealt_with(events)
         await self._append(events)
         async with self._catalogue.transaction() as transaction:
             if asked_at - polled > self._memory - OVERLAP_SECONDS:
                 await self._report_gap(transaction.checkpoints, created, asked_at)
             moved: Value = {"created": max(created, newest), "polled": asked_at}
             await transaction.checkpoints.store(checkpoint(self._system), moved)
-        return len(events)
+        return len(events) - known
+
+    async def _dealt_with(self, events: Sequence[RawEvent]) -> int:
+        """How many were seen before this process began; from then on it remembers itself what it has read."""
+        if self._has_asked:
+            return 0
+        async with self._catalogue.transaction() as transaction:
+            seen = [await transaction.journal.was_seen(self._system, event.id) for event in events]
+        self._has_asked = True
+        return sum(seen)
 
     async def _try_once(self) -> float:
         """Seconds until the next time."""

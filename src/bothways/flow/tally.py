@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
 
@@ -142,6 +142,9 @@ class _Counted:
     async def mark(self, origin: str, cause: str) -> None:
         await self._tx.mark(origin, cause)
 
+    def afterwards(self, act: Callable[[], None]) -> None:
+        self._tx.afterwards(act)
+
 
 class _Rows:
     """``ports.Rows`` around another."""
@@ -222,6 +225,9 @@ class _Journal:
 
     async def see(self, system: str, event_id: str) -> bool:
         return await self._journal.see(system, event_id)
+
+    async def was_seen(self, system: str, event_id: str) -> bool:
+        return await self._journal.was_seen(system, event_id)
 
     async def note(self, entry: Conflict | DeadLetter) -> None:
         await self._journal.note(entry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -59,7 +59,10 @@ class Links(Protocol):
         ...
 
     async def save(self, link: Link) -> None:
-        """Store this state of a link that this transaction holds (or that is new)."""
+        """Store this state of a link that this transaction holds (or that is new).
+
+        Where another record has the same remote object, the transaction ends as ``Busy``, at its commit at the latest.
+        """
         ...
 
     async def remove(self, link: Link) -> None:
@@ -112,6 +115,10 @@ class Journal(Protocol):
 
     async def see(self, system: str, event_id: str) -> bool:
         """Note the event as dealt with; False if it was before. Of two transactions at once, one waits."""
+        ...
+
+    async def was_seen(self, system: str, event_id: str) -> bool:
+        """Whether it was noted, as far as is committed; nothing is noted, and nobody waits."""
         ...
 
     async def note(self, entry: Conflict | DeadLetter) -> None:
@@ -201,6 +208,10 @@ class Transaction(Protocol):
 
         Capture shows it as the change's origin. May be called at any time before the end; the last call counts.
         """
+        ...
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Call this once it is committed; never where it was rolled back, or where nobody knows."""
         ...
 
 

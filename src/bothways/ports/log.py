@@ -73,11 +73,14 @@ class Appender(Protocol):
         ...
 
     def durable(self) -> int:
-        """The highest number up to which every message lies on the log, surviving a crash of it. Never blocks."""
+        """The highest number up to which every message lies on the log, surviving a crash of it. Never blocks.
+
+        Raises what made an append fail for good, as ``append`` does.
+        """
         ...
 
     def flush(self, timeout: float) -> int:
-        """Wait up to ``timeout`` seconds until everything appended is durable; returns ``durable()``."""
+        """Wait up to ``timeout`` seconds until everything appended is durable; returns or raises as ``durable()``."""
         ...
 
     def abandon(self, timeout: float) -> bool:

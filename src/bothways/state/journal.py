@@ -41,6 +41,9 @@ class StoredJournal:
         values = {"system": system, "event_id": event_id, "at": self._now()}
         return await self._session.changed(self._upserts.insert_new(seen), values) == 1
 
+    async def was_seen(self, system: str, event_id: str) -> bool:
+        return await self._session.one(_WAS_SEEN, {"p_system": system, "p_event": event_id}) is not None
+
     async def note(self, entry: Conflict | DeadLetter) -> None:
         if isinstance(entry, Conflict):
             await self._session.write(_NOTE_CONFLICT, self._conflict(entry))
@@ -103,5 +106,8 @@ _SAME = ("direction", "system", "entity", "key", "field", "reason")
 _NEW = ("hint", "payload", "change")
 """What a later one brings with it, besides its time."""
 _ATTEMPT = select(attempts.c.document).where(attempts.c.key == bindparam("p_key"))
+_WAS_SEEN = select(seen.c.event_id).where(
+    seen.c.system == bindparam("p_system"), seen.c.event_id == bindparam("p_event")
+)
 _NOTE_CONFLICT = insert(conflicts).inline()
 _NOTE_LETTER = insert(letters).inline()

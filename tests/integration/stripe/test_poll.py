@@ -162,6 +162,11 @@ async def test_a_restart_reads_the_last_minutes_again_and_no_more(setup: Setup) 
     assert await setup.restarted().poll() == 2
     assert await setup.restarted().poll() == 1
     assert (await setup.logged()).count(young) == 2
+    (raw,) = [each for each in await setup.feed.since(0, lambda _: False) if each.remote_id == young]
+    async with setup.catalogue.transaction() as transaction:
+        await transaction.journal.see("stripe", raw.id)
+    assert await setup.restarted().poll() == 0, "a second copy of what was dealt with is no news"
+    assert (await setup.logged()).count(young) == 3
 
 
 async def test_away_for_too_long_is_said_never_passed_over(setup: Setup) -> None:

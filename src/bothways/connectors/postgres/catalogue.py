@@ -53,9 +53,18 @@ class PostgresTransaction:
         self.people = People(session)
         self._session = session
         self._origin: tuple[str, str] | None = None
+        self._afterwards: list[Callable[[], None]] = []
 
     async def mark(self, origin: str, cause: str) -> None:
         self._origin = (origin, cause)
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        self._afterwards.append(act)
+
+    def told(self) -> None:
+        """It is committed."""
+        for act in self._afterwards:
+            act()
 
     async def finish(self) -> None:
         """Commit, after the mark is written into the WAL if there is anything that it could be about.
@@ -124,6 +133,7 @@ class PostgresCatalogue:
                 )
                 yield transaction
                 await transaction.finish()
+            transaction.told()
         except (MappingBroken, Busy):
             self.tables.forget()
             raise
