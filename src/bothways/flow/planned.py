@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -46,6 +46,10 @@ class Limits(Protocol):
 
     def missing(self, values: Values) -> Mapping[str, str]:
         """Column → why a new row cannot be without it."""
+        ...
+
+    def filled(self) -> Collection[str]:
+        """Columns to which the database gives a value of its own where a new row has none."""
         ...
 
 

@@ -63,7 +63,15 @@ class Foreseen:
             count(self.plan.left_out, "the database would refuse the new row", shown.id)
         else:
             self.plan.rows_created.add(shown.id)
+            self._defaults(shown)
         return not missing
+
+    def _defaults(self, shown: RemoteObject) -> None:
+        """What the database fills in where the object has no say goes out again. What it is, only the row will tell."""
+        filled = self.limits.filled()
+        columns = [each.column for each in self.mapping.fields if not each.comes_in and each.column in filled]
+        if columns:
+            self.plan.objects_updated.add(f"{shown.id}: {', '.join(columns)}, by the columns' defaults")
 
     def create(self, link: Link, shown: Row) -> bool:
         """A row becomes an object; False where nothing that it has would be taken."""

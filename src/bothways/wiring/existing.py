@@ -179,3 +179,6 @@ class KnownLimits:
             for column in self.table.columns.values()
             if not column.nullable and not column.has_default and column.name not in given
         }
+
+    def filled(self) -> Collection[str]:
+        return {column.name for column in self.table.columns.values() if column.has_default}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from bothways.flow.backfill import in_order
@@ -36,6 +36,7 @@ class Allowed:
     call: Mapping[str, str] = field(default_factory=dict)
     row: Mapping[str, str] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
+    defaults: tuple[str, ...] = ()
 
     def of_call(self, call: Call, patch: Values) -> Mapping[str, str]:
         return {path: reason for path, reason in self.call.items() if path in patch}
@@ -45,6 +46,9 @@ class Allowed:
 
     def missing(self, values: Values) -> Mapping[str, str]:
         return {column: "not null" for column in self.needed if values.get(column) is None}
+
+    def filled(self) -> Collection[str]:
+        return self.defaults
 
 
 def answer(**document: Value) -> Answer:
@@ -105,6 +109,18 @@ def test_a_new_row_needs_what_is_not_null() -> None:
         made = Foreseen(MAPPING, plan, limits).insert(RemoteObject("cus_1", document={"phone": "+1"}))
         assert (made, plan.rows_created.count) == (bool(created), created)
         assert plan.dead_letters == (1 if limits.needed or limits.row else 0)
+
+
+def test_what_the_database_fills_in_goes_out_again() -> None:
+    """Of columns that only go out: the others are agreed upon with the insert. A row that cannot be made has none."""
+    for limits, updates in (
+        (Allowed(defaults=("tier", "phone")), ["cus_1: tier, by the columns' defaults"]),
+        (Allowed(defaults=("phone", "id")), []),
+        (Allowed(defaults=("tier",), needed=("name",)), []),
+    ):
+        plan = PairPlan("customer", "stripe")
+        Foreseen(MAPPING, plan, limits).insert(RemoteObject("cus_1", document={"phone": "+1"}))
+        assert plan.objects_updated.examples == updates
 
 
 def test_a_new_object_is_made_of_what_would_be_taken() -> None:
