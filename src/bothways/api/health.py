@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from bothways.api.documents import render
 from bothways.api.problems import Problem
+from bothways.insight.hiding import hidden
 from bothways.insight.metrics import CONTENT_TYPE, Metrics, Numbers
 
 Health = Callable[[], Mapping[str, str | None]]
@@ -39,7 +40,8 @@ class _Endpoints:
         waiting = sorted(name for name, reason in roles.items() if reason is not None)
         if waiting:
             raise Problem(503, f"Not ready: {', '.join(waiting)}.", roles=roles, paused=paused)
-        return Response(render({"status": "ready", "roles": roles, "paused": paused}), media_type="application/json")
+        told = render({"status": "ready", "roles": roles, "paused": paused})
+        return Response(hidden(told.decode()), media_type="application/json")
 
     async def roles(self) -> dict[str, str | None]:
         """What each says now."""

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.integration.cli.program import BOTHWAYS, TABLES
+from tests.servers import sentry
 from tests.servers.sandbox import SandboxProcess
 from tests.servers.shared import die_with_parent, free_ports
 
@@ -54,6 +55,12 @@ SECRETS = {
     "WEBHOOK_SECRET": "whsec_webhooksecretvalue",
 }
 SHOWN = re.compile("db-secret|secretvalue")
+
+
+@pytest.fixture
+def slot(database: str) -> str:
+    """What the program calls its slot."""
+    return f"bothways_{database.rpartition('/')[2]}"
 
 
 class Erring:
@@ -126,23 +133,39 @@ def test_errors_of_all_kinds_show_no_secret(
         assert not SHOWN.search(each.stdout)
 
 
-def test_a_program_that_runs_shows_no_secret(tmp_path: Path, guarded: str) -> None:
-    """Its pages and its log, while Stripe does not answer and strangers try their luck."""
-    nobody, _ = free_ports(2)
+def test_a_program_that_runs_shows_no_secret(tmp_path: Path, guarded: str, slot: str) -> None:
+    """Its pages, its log, and what it tells Sentry of a role that goes down, while strangers try their luck."""
+    (nobody,) = free_ports(1)
     erring = Erring(tmp_path, "127.0.0.1:1", f"http://127.0.0.1:{nobody}")
     settings = (tmp_path / "bothways.toml").read_text()
     kafka = settings[settings.index("[log]") : settings.index("[http]")]
-    (tmp_path / "bothways.toml").write_text(settings.replace(kafka, ""))
     url = f"http://127.0.0.1:{erring.port}"
-    with (tmp_path / "out").open("w") as out, erring.start(guarded, out, "up") as process:
-        wait_until_it_serves(process, url)
-        forged = {"Stripe-Signature": "t=1,v1=00"}
-        answers = [httpx.get(f"{url}{path}", timeout=10) for path in ("/metrics", "/readyz", "/openapi.json", "/")]
-        answers += [httpx.get(f"{url}/v1/records/customer", headers={"Authorization": "Bearer no"}, timeout=10)]
-        answers += [httpx.post(f"{url}/webhooks/stripe", content=b"{}", headers=forged, timeout=10)]
-        process.terminate()
-        assert process.wait(60) == 0
+    with sentry.running() as told:
+        told_of = f'[insight]\nsentry_dsn = "{told.dsn}"\n'
+        (tmp_path / "bothways.toml").write_text(settings.replace(kafka, told_of))
+        with (tmp_path / "out").open("w") as out, erring.start(guarded, out, "up") as process:
+            wait_until_it_serves(process, url)
+            forged = {"Stripe-Signature": "t=1,v1=00"}
+            answers = [httpx.get(f"{url}{path}", timeout=10) for path in ("/metrics", "/readyz", "/openapi.json", "/")]
+            answers += [httpx.get(f"{url}/v1/records/customer", headers={"Authorization": "Bearer no"}, timeout=10)]
+            answers += [httpx.post(f"{url}/webhooks/stripe", content=b"{}", headers=forged, timeout=10)]
+            lose(guarded, slot)
+            down = told.wait_for("role.down")
+            answers += [httpx.get(f"{url}/readyz", timeout=10)]
+            process.terminate()
+            assert process.wait(60) == 0
+    assert down["tags"] == {"event": "role.down", "role": "capture"}
+    assert (answers[-1].status_code, answers[-2].status_code) == (503, 400)
     said = (tmp_path / "out").read_text() + "".join(f"{each.headers} {each.text}" for each in answers)
-    assert answers[-1].status_code in (400, 401)
     assert "webhook.refused" in said
-    assert not SHOWN.search(said)
+    assert not SHOWN.search(said + "".join(told.bodies))
+
+
+def lose(database: str, slot: str) -> None:
+    """Somebody drops the slot that is being read."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        reading = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s AND active_pid IS NOT NULL"
+        while not (found := connection.execute(reading, [slot]).fetchone()):
+            time.sleep(0.02)
+        connection.execute("SELECT pg_terminate_backend(%s, 10000)", found)
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
