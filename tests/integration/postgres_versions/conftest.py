@@ -22,3 +22,9 @@ def postgres_server(older_server: str) -> str:
 def log_url(tmp_path: Path) -> str:
     """Which log it is makes no difference to the database."""
     return f"sqlite:///{tmp_path}/log.db"
+
+
+@pytest.fixture
+def values_rows() -> int:
+    """Rows of random values: each version costs time."""
+    return 25

@@ -7,10 +7,15 @@ import pytest
 from tests.suites.capture import CaptureRestartSuite, CaptureSuite
 from tests.suites.catalogue import ConstraintSuite, RowSuite, TransactionSuite, UniqueSuite
 from tests.suites.catalogue_state import JournalSuite, LinkSuite, WaitingSuite
+from tests.suites.postgres_tables import PostgresTableSuite
 
 
 class TestCapture(CaptureSuite):
     """Every kind of change, on each version."""
+
+
+class TestTables(PostgresTableSuite):
+    """Tables of all kinds, on each version."""
 
 
 @pytest.mark.soak

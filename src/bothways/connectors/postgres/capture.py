@@ -90,7 +90,7 @@ class PostgresCapture(ThreadedCapture):
                     return
                 control.repeat_status()
             tails = wait_for(self._log.tails(sorted({table.topic for table in self._tables})))
-            last = last_positions(tails, server.source, wait_for(relations.wal_end()))
+            last = last_positions(tails, server.source, wait_for(relations.wal_end()), server.past)
             if not same_form(tails.values(), self._form):
                 last = {}  # keys lie in other partitions now: what the server sends again cannot be told from the rest
 

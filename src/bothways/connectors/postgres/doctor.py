@@ -10,10 +10,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from bothways.connectors.postgres import publishing
 from bothways.connectors.postgres.checks import Server, check_table, read_server
 from bothways.connectors.postgres.errors import transaction_error
 from bothways.connectors.postgres.rights import check_rights
-from bothways.connectors.postgres.setup import connected, no_free_slot, published_tables, slot_there
+from bothways.connectors.postgres.setup import connected, no_free_slot, slot_there
 from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
 from bothways.model.errors import BothwaysError, SettingsError
@@ -112,16 +113,18 @@ class _Examination:
     async def _publication(self, described: Sequence[TableDescription]) -> None:
         what, name = f"publication {self.publication}", self.publication
         async with self._trying(what):
-            there = await published_tables(self.connection, name)
-            lacking = [each for each in described if each.sql_name not in (there or ())]
+            there = await publishing.look(self.connection, name)
+            lacking = publishing.to_be_added(there, described)
             await check_rights(self.connection, name, lacking)
             if there is None:
                 self.findings.append(warning(what, "not made yet; the user may make it", SETUP))
             elif lacking:
                 names = ", ".join(each.sql_name for each in lacking)
-                self.findings.append(warning(what, f"does not have {names}: their changes are not captured", SETUP))
+                self.findings.append(warning(what, f"does not have all of {names}: changes are not captured", SETUP))
+            elif not (there.whole and there.well_set):
+                self.findings.append(warning(what, "leaves out changes, partitions or generated columns", SETUP))
             else:
-                self.findings.append(ok(what, f"has {', '.join(sorted(there)) or 'no table'}"))
+                self.findings.append(ok(what, f"has {', '.join(sorted(there.tables)) or 'no table'}"))
 
     async def _slot(self) -> None:
         what = f"slot {self.slot}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, unhexlify
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.encoder import encode_basestring
 
 import orjson
@@ -58,7 +58,7 @@ def _converter(type: ValueType) -> Callable[[str], str]:
     if type.kind is Kind.JSON:
         return encode_basestring
     of_json = type.kind is Kind.ARRAY and type.element is Kind.JSON
-    read = reader(ValueType(Kind.ARRAY, Kind.TEXT) if of_json else type)
+    read = reader(replace(type, element=Kind.TEXT) if of_json else type)
 
     def convert(text: str) -> str:
         return orjson.dumps(read(text.encode("latin-1").decode())).decode("latin-1")

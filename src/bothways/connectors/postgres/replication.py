@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,9 @@ class Server:
 
     source: str
     """As in ``Position``: system identifier and timeline."""
+    past: Mapping[str, int]
+    """The timelines that this one came from, each as a ``source``, and where it was left: a standby was promoted, or a
+    backup restored, there. What lies before that place is this server's past, too."""
     status_seconds: float
     """So often it wants to hear of us, at least."""
     lease_seconds: float
@@ -74,9 +78,19 @@ class Replication:
         timeout_ms = int(self._ask(sql.SQL("SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'"))[0][0])
         return Server(
             source=f"{system}-{timeline}",
+            past=self._past(system, int(timeline)),
             status_seconds=min(_STATUS_SECONDS, timeout_ms / 3000) if timeout_ms else _STATUS_SECONDS,
             lease_seconds=timeout_ms / 1000 if timeout_ms else math.inf,
         )
+
+    def _past(self, system: str, timeline: int) -> Mapping[str, int]:
+        if timeline == 1:
+            return {}
+        try:
+            ((_, history),) = self._ask(sql.SQL("TIMELINE_HISTORY {}").format(sql.Literal(timeline)))
+        except psycopg.errors.UndefinedFile:
+            return {}  # somebody has tidied up: what came before cannot be told
+        return past_of(system, history)
 
     def slot(self) -> Slot:
         """The slot as it is now. Raises ``SourceLost`` where it cannot be read on from."""
@@ -134,6 +148,12 @@ def lsn(text: str | None) -> int:
         return 0
     high, low = text.split("/")
     return int(high, 16) << 32 | int(low, 16)
+
+
+def past_of(system: str, history: str) -> Mapping[str, int]:
+    """``Server.past`` from a timeline's history file: timeline, place and reason on each line, with tabs between."""
+    lines = [line.split("\t") for line in history.splitlines() if line[:1].isdigit()]
+    return {f"{system}-{timeline}": lsn(place) for timeline, place, *_ in lines}
 
 
 def _text(value: bytes | None) -> str | None:

@@ -45,15 +45,28 @@ class Resume:
         return new
 
 
-def last_positions(tails: Mapping[Partition, Delivered], source: str, wal_end: int) -> dict[Partition, Position]:
-    """The last position of each partition. Raises ``SourceLost`` where they are not of this server's past."""
+def last_positions(
+    tails: Mapping[Partition, Delivered], source: str, wal_end: int, past: Mapping[str, int] | None = None
+) -> dict[Partition, Position]:
+    """The last position of each partition. Raises ``SourceLost`` where they are not of this server's past.
+
+    ``past``: the timelines that this one came from, and where each was left (``Server.past``).
+    """
     last: dict[Partition, Position] = {}
     for partition, delivered in tails.items():
         header = delivered.header(POSITION)
         if header is None:
             continue
         position = Position.parse(header.decode())
-        if position.source != source:
+        left = (past or {}).get(position.source, 0)
+        if left and position.order[0] >= left:
+            raise SourceLost(
+                f"the topic {delivered.topic} holds changes that this server never had: it left their timeline at"
+                f" {left}, and {position.order[0]} lies after that. A standby was promoted that had not got everything,"
+                " or a backup was restored",
+                hint=_HINT,
+            )
+        if position.source != source and not left:
             raise SourceLost(
                 f"the topic {delivered.topic} holds changes of another server, or of another timeline of it"
                 f" ({position.source}; this one is {source}): was the database restored or moved?",

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from bothways.connectors.postgres import publishing
 from bothways.connectors.postgres.catalogue import random_id
 from bothways.connectors.postgres.checks import check_server, check_table
 from bothways.connectors.postgres.errors import transaction_error
@@ -80,7 +81,13 @@ async def setup(
         described = await _checked(connection, tables, slot, publication, fills or {})
         done, is_new = await _make_state(url, new_id)
         # The slot comes last: it reads with the publication as it was at each place of the WAL.
-        done += await _make_publication(connection, publication, described, narrow=narrow)
+        published = await publishing.look(connection, publication)
+        if published is None:
+            done += await _drop_stuck_slot(connection, slot)
+        brought = await publishing.bring_up(connection, publication, published, described, narrow=narrow)
+        done += brought.done
+        if brought.missed and missed is not None:
+            await missed()
         made = await _make_slot(connection, slot)
         if made and not is_new and missed is not None:
             await missed()
@@ -130,61 +137,18 @@ async def _checked(
 ) -> list[TableDescription]:
     """The tables, once everything that can be refused has been looked at."""
     await check_server(connection)
-    there = await slot_there(connection, slot)
-    if not there and not await _row(connection, _FREE_SLOT):
+    if not await slot_there(connection, slot) and not await _row(connection, _FREE_SLOT):
         raise no_free_slot()
-    published = await published_tables(connection, publication)
+    published = await publishing.look(connection, publication)
     described = [(table, await describe(connection, table)) for table in tables]
-    added = [found for _, found in described if found is not None and found.sql_name not in (published or ())]
-    await check_rights(connection, publication, added)
+    there = [found for _, found in described if found is not None]
+    await check_rights(connection, publication, publishing.to_be_added(published, there))
     checked = []
     for table, found in described:
         await check_table(connection, table, found, fills.get(table.entity))
         assert found is not None
         checked.append(found)
     return checked
-
-
-async def published_tables(connection: Connection, name: str) -> set[str] | None:
-    """The tables of the publication, as SQL; None where there is no publication of that name."""
-    found = await _row(connection, _PUBLICATION, name)
-    if found is None:
-        return None
-    everything, schemas_and_names = found
-    if everything:
-        raise SettingsError(
-            f"the publication {name} is of all tables, and would show the sync its own",
-            hint=f"DROP PUBLICATION {quoted(name)}; or name another one",
-        )
-    return {f"{quoted(schema)}.{quoted(table)}" for schema, table in schemas_and_names}
-
-
-async def _make_publication(
-    connection: Connection, name: str, tables: Sequence[TableDescription], *, narrow: bool
-) -> list[str]:
-    wanted = {table.sql_name for table in tables}
-    listed = ", ".join(sorted(wanted))
-    present = await published_tables(connection, name)
-    if present is None:
-        options = "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
-        for_tables = f"FOR TABLE {listed}" if wanted else ""
-        await connection.execute(f"CREATE PUBLICATION {quoted(name)} {for_tables} {options}".encode())
-        return [f"made the publication {name} of {listed or 'no table'}"]
-    done = []
-    # Not SET TABLE: that wants the ownership of tables, too, which are published already.
-    if added := sorted(wanted - present):
-        await connection.execute(f"ALTER PUBLICATION {quoted(name)} ADD TABLE {', '.join(added)}".encode())
-        done.append(f"added to the publication {name}: {', '.join(added)}")
-        done += [
-            f"changes that {table.name} saw before this are not on the log:"
-            f" run `bothways backfill {table.entity} --again`"
-            for table in tables
-            if table.sql_name in added
-        ]
-    if narrow and (dropped := sorted(present - wanted)):
-        await connection.execute(f"ALTER PUBLICATION {quoted(name)} DROP TABLE {', '.join(dropped)}".encode())
-        done += [f"{table} is no longer captured: the publication {name} is not of it any more" for table in dropped]
-    return done
 
 
 async def slot_there(connection: Connection, name: str) -> bool:
@@ -208,11 +172,27 @@ async def slot_there(connection: Connection, name: str) -> bool:
     return True
 
 
+async def _drop_stuck_slot(connection: Connection, name: str) -> list[str]:
+    """A slot whose publication was dropped: the server cannot read on past the place where there was none."""
+    found = await _row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", name)
+    if found is None:
+        return []
+    if found[0] is not None:
+        raise Busy(
+            f"the slot {name} is being read (server process {found[0]}), and its publication is gone",
+            hint="stop `bothways up` first",
+        )
+    await connection.execute("SELECT pg_drop_replication_slot(%s)", [name])
+    return [f"dropped the replication slot {name}, whose publication was gone"]
+
+
 async def _make_slot(connection: Connection, name: str) -> list[str]:
     if await slot_there(connection, name):
         return []
     try:
-        await connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [name])
+        await connection.execute(
+            _NEW_SLOT if connection.info.server_version >= 170_000 else _NEW_SLOT_BEFORE_17, [name]
+        )
     except psycopg.errors.ConfigurationLimitExceeded as error:
         raise no_free_slot() from error
     return [f"made the replication slot {name}"]
@@ -248,17 +228,14 @@ async def _row(connection: Connection, statement: str, *values: str) -> tuple[An
     return found
 
 
-_PUBLICATION = """
-SELECT p.puballtables,
-       (SELECT coalesce(json_agg(json_build_array(n.nspname, c.relname)), '[]') FROM pg_publication_rel r
-        JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.prpubid = p.oid)
-FROM pg_publication p WHERE p.pubname = %s
-"""
-
 _SLOT = """
 SELECT plugin::text, database = current_database(), coalesce(wal_status = 'lost', false)
 FROM pg_replication_slots WHERE slot_name = %s
 """
+
+# From 17 on standbys that are set to keep slots in step have it, too, and it is there after a failover.
+_NEW_SLOT = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput', failover => true)"
+_NEW_SLOT_BEFORE_17 = "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')"
 
 _FREE_SLOT = """
 SELECT 1 WHERE (SELECT count(*) FROM pg_replication_slots) < current_setting('max_replication_slots')::int

@@ -63,20 +63,26 @@ class ValueType:
 
     kind: Kind
     element: Kind = Kind.TEXT
+    delimiter: str = ","
+    """What stands between an array's elements."""
 
     @classmethod
     def of(cls, oid: int, element_oid: int = 0) -> ValueType:
         """From the object id of a type (of a domain: its base type), and that of an array's elements, else 0."""
         if element_oid:
-            return cls(Kind.ARRAY, _KINDS.get(element_oid, Kind.TEXT))
+            return cls(Kind.ARRAY, _KINDS.get(element_oid, Kind.TEXT), ";" if element_oid == _BOX else ",")
         return cls(_KINDS.get(oid, Kind.TEXT))
+
+
+_BOX = 603
+"""The one type of PostgreSQL's own whose arrays have no commas between elements: it has them inside."""
 
 
 def reader(type: ValueType) -> Callable[[str], Value]:
     """The function from the database's text to the canonical form."""
     if type.kind is Kind.ARRAY:
-        element = _READERS[type.element]
-        return lambda text: read_array(text, element)
+        element, delimiter = _READERS[type.element], type.delimiter
+        return lambda text: read_array(text, element, delimiter)
     return _READERS[type.kind]
 
 
@@ -91,7 +97,7 @@ def to_text(value: Value, type: ValueType) -> str | None:
     if type.kind is Kind.JSON:
         return json.dumps(value, separators=(",", ":"))
     if type.kind is Kind.ARRAY:
-        return _write_array(value, type.element)
+        return _write_array(value, type)
     return _write_scalar(value, type.kind)
 
 
@@ -129,29 +135,30 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
 }
 
 
-def read_array(text: str, element: Callable[[str], Value]) -> Value:
+def read_array(text: str, element: Callable[[str], Value], delimiter: str = ",") -> Value:
     """An array's literal, ``{1,NULL,"a\\"b"}``, perhaps nested, perhaps with bounds before it (``[0:1]={…}``)."""
-    value, _ = _read_braces(text, text.index("{"), element)
+    value, _ = _read_braces(text, text.index("{"), element, delimiter)
     return value
 
 
-def _read_braces(text: str, at: int, element: Callable[[str], Value]) -> tuple[list[Value], int]:
+def _read_braces(text: str, at: int, element: Callable[[str], Value], delimiter: str) -> tuple[list[Value], int]:
     items: list[Value] = []
+    ends = delimiter + "}"
     at += 1
     while text[at] != "}":
         if text[at] == "{":
-            item, at = _read_braces(text, at, element)
+            item, at = _read_braces(text, at, element, delimiter)
             items.append(item)
         elif text[at] == '"':
             word, at = _read_quoted(text, at)
             items.append(element(word))
         else:
             end = at
-            while text[end] not in ",}":
+            while text[end] not in ends:
                 end += 1
             items.append(None if text[at:end] == "NULL" else element(text[at:end]))
             at = end
-        if text[at] == ",":
+        if text[at] == delimiter:
             at += 1
     return items, at + 1
 
@@ -167,18 +174,18 @@ def _read_quoted(text: str, at: int) -> tuple[str, int]:
     return "".join(letters), at + 1
 
 
-def _write_array(value: Value, element: Kind) -> str:
+def _write_array(value: Value, type: ValueType) -> str:
     if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
         raise ValueError(f"an array is wanted, not {_noun(value)}")
-    return "{" + ",".join(_write_element(item, element) for item in value) + "}"
+    return "{" + type.delimiter.join(_write_element(item, type) for item in value) + "}"
 
 
-def _write_element(item: Value, element: Kind) -> str:
+def _write_element(item: Value, type: ValueType) -> str:
     if item is None:
         return "NULL"
-    if isinstance(item, Sequence) and not isinstance(item, str) and element is not Kind.JSON:
-        return _write_array(item, element)
-    text = to_text(item, ValueType(element)) or ""
+    if isinstance(item, Sequence) and not isinstance(item, str) and type.element is not Kind.JSON:
+        return _write_array(item, type)
+    text = to_text(item, ValueType(type.element)) or ""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
