@@ -136,9 +136,9 @@ async def work(database: str, log_url: str, slot: str, topic: str) -> None:
     await task
 
 
-def peak_mb() -> float:
-    """The most memory that this process has had."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def peak_mb(process: int | str = "self") -> float:
+    """The most memory that a process has had; this one unless it is named."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
@@ -252,33 +252,43 @@ def latency(at: Servers) -> None:
         connection.execute("truncate customers")
         connection.execute("select pg_create_logical_replication_slot('latency', 'pgoutput')")
         capture = CaptureProcess(at, "latency")
-        seen: dict[int, float] = {}
-        first, stop = threading.Event(), threading.Event()
         try:
             capture.until(bool)
-            reader = threading.Thread(target=_consume, args=(at, capture.topic, seen, first, stop))
-            reader.start()
-            connection.execute("insert into customers (id, name) values (0, 'first')")
-            first.wait()
-            committed = _commit(connection)
-            time.sleep(1.0)
-            stop.set()
-            reader.join()
+            p50, p99 = commit_to_message(at, connection, capture.topic)
         finally:
-            stop.set()
             capture.close()
         drop_slots(connection)
-    found = sorted((seen[number] - at_time) * 1000 for number, at_time in committed.items())
-    p50, p99 = found[len(found) // 2], found[int(len(found) * 0.99)]
     print(
         f"commit → message at a consumer, {COMMITS_A_SECOND} commits/s: p50 {p50:.2f} ms   p99 {p99:.2f} ms", flush=True
     )
 
 
-def _commit(connection: psycopg.Connection[Any]) -> dict[int, float]:
+def commit_to_message(
+    at: Servers, connection: psycopg.Connection[Any], topic: str, start: int = 0
+) -> tuple[float, float]:
+    """The median and the 99th percentile, in milliseconds; the rows' keys begin at ``start``."""
+    seen: dict[int, float] = {}
+    first, stop = threading.Event(), threading.Event()
+    reader = threading.Thread(target=_consume, args=(at, topic, seen, first, stop))
+    reader.start()
+    try:
+        connection.execute("insert into customers (id, name) values (%s, 'first')", [start])
+        while start not in seen:
+            first.wait()
+            first.clear()
+        committed = _commit(connection, start)
+        time.sleep(1.0)
+    finally:
+        stop.set()
+        reader.join()
+    found = sorted((seen[number] - at_time) * 1000 for number, at_time in committed.items())
+    return found[len(found) // 2], found[int(len(found) * 0.99)]
+
+
+def _commit(connection: psycopg.Connection[Any], start: int) -> dict[int, float]:
     committed = {}
     due = time.perf_counter()
-    for number in range(1, COMMITS_A_SECOND * LATENCY_SECONDS + 1):
+    for number in range(start + 1, start + COMMITS_A_SECOND * LATENCY_SECONDS + 1):
         due += 1 / COMMITS_A_SECOND
         time.sleep(max(0.0, due - time.perf_counter()))
         connection.execute("insert into customers (id, name, city) values (%s, 'A name', 'A city')", [number])
@@ -290,7 +300,7 @@ def _consume(at: Servers, topic: str, seen: dict[int, float], first: threading.E
     consumer = Consumer(
         {
             "bootstrap.servers": at.log.removeprefix("kafka://"),
-            "group.id": "latency",
+            "group.id": f"latency-{uuid.uuid4().hex[:8]}",
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 10,
             "fetch.queue.backoff.ms": 1,

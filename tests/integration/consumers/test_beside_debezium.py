@@ -6,20 +6,23 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
 
 from bothways.connectors.postgres.capture import PostgresCapture
-from bothways.eventlog.codec import payload
+from bothways.eventlog.codec import has_schema, payload
 from bothways.eventlog.form import Encoding, Form
 from bothways.eventlog.kafka import KafkaLog
 from bothways.ports import Delivered, Topic
 from bothways.sync.mapping import TableMap
 from tests.integration.consumers import shapes
 from tests.integration.consumers.differences import ALWAYS, READABLE, Message, differences, unnamed, unseen
+from tests.servers import debezium
 from tests.servers.connect import PATIENCE_SECONDS, Worker, source_settings
 from tests.servers.shared import REPOSITORY
 from tests.suites.capture import running
@@ -62,9 +65,13 @@ def transactions() -> list[list[str]]:
     ]
 
 
+Debezium: TypeAlias = Callable[[str, Mapping[str, str]], AbstractContextManager[object]]
+"""Runs Debezium's connector with these settings, under this name."""
+
+
 @contextlib.asynccontextmanager
-async def both(worker: Worker, log: KafkaLog, database: str, encoding: Encoding) -> AsyncIterator[tuple[str, str]]:
-    """Debezium's connector and our capture at work on ``shapes``; gives their topics."""
+async def both(run: Debezium, log: KafkaLog, database: str, form: Form) -> AsyncIterator[tuple[str, str]]:
+    """Debezium and our capture at work on ``shapes``; gives their topics."""
     name = f"beside_{uuid.uuid4().hex[:8]}"
     theirs, ours = f"{name}.public.shapes", f"{name}.ours"
     await log.ensure([Topic(topic, partitions=1) for topic in (theirs, ours, f"{name}.transaction")])
@@ -78,10 +85,9 @@ async def both(worker: Worker, log: KafkaLog, database: str, encoding: Encoding)
         slot=f"{name}_ours",
         publication=f"{name}_ours",
         name=name,
-        form=Form(encoding, schemas=True),
+        form=form,
     )
-    settings = source_settings(database, name, name, "public.shapes") | MODES[encoding]
-    with worker.connector(name, settings):
+    with run(name, source_settings(database, name, name, "public.shapes") | MODES[form.encoding]):
         await _streams(database, name)
         async with running(capture):
             yield theirs, ours
@@ -112,9 +118,10 @@ def shown(message: Delivered) -> Message:
     value = None if message.value is None else payload(message.value)
     headers = {name: _parsed(text) for name, text in message.headers}
     found: dict[str, Any] = {"key": payload(message.key or b"null"), "value": value, "headers": headers}
-    if message.value is not None:
+    if message.key is not None and has_schema(message.key):
+        found["keys"] = json.loads(message.key)["schema"]
+    if message.value is not None and has_schema(message.value):
         found["after"] = _columns(json.loads(message.value)["schema"])
-    found["keys"] = json.loads(message.key or b"null")["schema"]
     return found
 
 
@@ -142,30 +149,49 @@ def compared(theirs: Sequence[Delivered], ours: Sequence[Delivered]) -> list[dic
     return [differences(shown(one), shown(other)) for one, other in zip(theirs, told, strict=True)]
 
 
-async def test_the_same_messages(connect: Worker, kafka_url: str, database: str) -> None:
-    """In each encoding, but for the differences that the docs name; and each of those is seen."""
+async def side_by_side(
+    run: Debezium, kafka_url: str, database: str, forms: Sequence[Form]
+) -> dict[Encoding, list[dict[str, tuple[Any, Any]]]]:
+    """The differences of all messages, per form."""
     with psycopg.connect(database, autocommit=True) as connection:
         for statement in shapes.create(COLUMNS):
             connection.execute(statement.encode())
         log = KafkaLog(kafka_url.removeprefix("kafka://"), {})
         async with contextlib.AsyncExitStack() as stack:
-            topics = {
-                encoding: await stack.enter_async_context(both(connect, log, database, encoding))
-                for encoding in Encoding
-            }
+            topics = {form: await stack.enter_async_context(both(run, log, database, form)) for form in forms}
             for statements in transactions():
                 with connection.transaction():
                     for statement in statements:
                         connection.execute(statement.encode())
             found = {
-                encoding: compared(await written(log, theirs), await written(log, ours))
-                for encoding, (theirs, ours) in topics.items()
+                form.encoding: compared(await written(log, theirs), await written(log, ours))
+                for form, (theirs, ours) in topics.items()
             }
         await log.close()
+    return found
+
+
+async def test_the_same_messages(connect: Worker, kafka_url: str, database: str) -> None:
+    """In each encoding, but for the differences that the docs name; and each of those is seen."""
+    forms = [Form(encoding, schemas=True) for encoding in Encoding]
+    found = await side_by_side(connect.connector, kafka_url, database, forms)
     rules = {Encoding.DEBEZIUM: ALWAYS, Encoding.READABLE: (*ALWAYS, *READABLE)}
     for encoding, named in rules.items():
         assert unnamed(found[encoding], named) == []
         assert unseen(found[encoding], named) == []
+
+
+@pytest.mark.soak
+async def test_the_same_messages_as_debezium_server(kafka_url: str, database: str, tmp_path: Path) -> None:
+    """Which writes without schemas, and is a download of 780 MB."""
+
+    def server(name: str, settings: Mapping[str, str]) -> AbstractContextManager[object]:
+        (tmp_path / name).mkdir()
+        return debezium.running(tmp_path / name, kafka_url.removeprefix("kafka://"), settings)
+
+    found = await side_by_side(server, kafka_url, database, [Form(encoding) for encoding in Encoding])
+    assert unnamed(found[Encoding.DEBEZIUM], ALWAYS) == []
+    assert unnamed(found[Encoding.READABLE], (*ALWAYS, *READABLE)) == []
 
 
 def test_the_docs_name_each_difference() -> None:
