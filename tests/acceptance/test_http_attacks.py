@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -320,6 +321,21 @@ def test_slow_and_half_open_connections(target: Installation, row: int, waits: b
                     while each.recv(65_536):
                         pass
     assert memory_bytes(target) - before < 100_000_000
+
+
+def test_connections_where_files_are_few(target: Installation, row: int) -> None:
+    """A process that may open two hundred files still reaches its database while five hundred connections are tried."""
+    process = target.processes["up"].pid
+    before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (200, before[1]))
+    try:
+        with ExitStack() as held:
+            for _ in range(500):
+                held.enter_context(closing(silent(target.port, b"GET /hea")))
+            with bystander(target, row):
+                assert target.http("GET", "/readyz").status_code == 200
+    finally:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
 
 
 def test_large_bodies_at_a_time(target: Installation, row: int) -> None:

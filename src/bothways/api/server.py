@@ -17,6 +17,10 @@ IDLE_SECONDS = 30
 """So long a connection may stay open between two requests."""
 STOP_SECONDS = 10
 """So long requests in work may take when the server stops."""
+BACKLOG = 1024
+"""So many may wait in the kernel to be taken."""
+ACCEPT_AT_ONCE = 8
+"""So many are taken in one turn of the loop: a connection too many is noticed some turns after it has a file."""
 TICK_SECONDS = 1.0
 """How often the date in the answers' headers is made anew."""
 
@@ -83,6 +87,7 @@ class HttpServer:
         server = self._server()
         try:
             await server.startup([self.claim()])
+            self.claim().listen(BACKLOG)  # asyncio has one number for both
             self._serving = True
             _log.info("http.listening", host=host, port=port)
             while True:
@@ -110,6 +115,7 @@ class HttpServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            backlog=ACCEPT_AT_ONCE,
             timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
