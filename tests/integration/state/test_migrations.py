@@ -265,3 +265,15 @@ async def test_killed_in_the_middle(
     assert [name for (name,) in sql.execute(columns)][-1] == "one"
     assert await upgrade(store, longer) == [f"state, migration {longer.all()[-1].number}: two"]
     assert [name for (name,) in sql.execute(columns)][-2:] == ["one", "two"]
+
+
+async def test_what_the_docs_say_to_forget_somebody(store: PostgresStore, sql: psycopg.Connection) -> None:
+    """The statements of docs/retention.md, as they stand there, leave of the example's record its link alone."""
+    sql.execute(OLDEST.encode())
+    await upgrade(store)
+    page = (Path(__file__).parents[3] / "docs" / "retention.md").read_text(encoding="utf-8")
+    (statements,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    sql.execute(statements.encode())
+    about = {name: [row for row in kept if '{"id":7}' in str(row)] for name, kept in rows(sql).items()}
+    # An idempotency key of the API is forgotten within a day.
+    assert {name for name, kept in about.items() if kept} == {"bothways.link", "bothways.request"}
