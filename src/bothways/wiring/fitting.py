@@ -250,5 +250,5 @@ def _of_insert(
         yield Problem(
             place,
             f"{table.name}.{column.name} is not null and has no default, and nothing there fills it; "
-            f"ALTER TABLE {table.name} ALTER COLUMN {column.name} SET DEFAULT …, or map it",
+            f"ALTER TABLE {table.sql_name} ALTER COLUMN {column.sql_name} SET DEFAULT …; or map it",
         )

@@ -11,8 +11,9 @@ import pytest
 from bothways.eventlog.codec import POSITION
 from bothways.eventlog.sqlite import SqliteLog
 from bothways.model.errors import SourceLost
-from bothways.ports import Message
+from bothways.ports import Message, Topic
 from tests.integration.postgres_capture.support import PostgresSource
+from tests.integration.postgres_capture.test_connection import StalledLog
 from tests.servers import postgres
 from tests.suites.capture import PATIENCE_SECONDS, items, key, messages_until, open_topic, ready, running
 
@@ -89,6 +90,35 @@ async def test_a_slot_that_the_server_gave_up(tmp_path: Path, log: tuple[SqliteL
     assert "is lost" in error.message
     assert f"pg_drop_replication_slot('{source.slot}')" in error.hint
     assert "bothways backfill" in error.hint
+
+
+async def test_a_slot_that_the_server_gives_up_while_it_is_read(tmp_path: Path) -> None:
+    """The log takes nothing for too long: capture ends with what to do, once; it does not try for ever."""
+    with postgres.running(tmp_path) as server, postgres.database_on(server) as url:
+        source = PostgresSource(url)
+        await source.open("create table items (id integer primary key, name text, amount integer)")
+        log = StalledLog(tmp_path / "stalled.db")
+        await log.ensure([Topic("items")])
+        capture = source.capture([items(source, "items")], log)
+        task = asyncio.create_task(capture.run())
+        await ready(capture, task)
+        await source.run("insert into items select i, 'a', i from generate_series(1, 20000) i")
+        await source.sql("alter system set max_slot_wal_keep_size = '1MB'")
+        await source.sql("alter system set min_wal_size = '32MB'")
+        await source.sql("select pg_reload_conf()")
+        status = "select wal_status = 'lost' from pg_replication_slots where slot_name = %s"
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await source.sql(status, source.slot) != [(True,)]:
+                await source.sql("insert into items values (-1, 'a', 1) on conflict (id) do update set amount = 0")
+                await source.sql("select pg_switch_wal()")
+                await source.sql("checkpoint")
+        log.open.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            with pytest.raises(SourceLost, match="is lost") as caught:
+                await task
+        await source.close()
+        await log.close()
+    assert "bothways backfill" in caught.value.hint
 
 
 @pytest.mark.parametrize("position", ["123-1:5:0", "{system}-9:5:0", "{system}-1:99999999999999:0"])

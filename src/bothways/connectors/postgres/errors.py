@@ -32,6 +32,7 @@ _ROW_CLASSES = frozenset({"22", "23", "44", "P0"})
 _NO_DATABASE = re.compile(r'database ".*" does not exist')
 _NO_LOGIN = re.compile(r'role ".*" does not exist|authentication failed|no pg_hba\.conf entry|no password supplied')
 _DENIED = re.compile(r"permission denied for (table|schema|sequence|database) (.+)")
+_PLAIN = re.compile("[a-z_][a-z0-9_]*")
 _NEEDED = {
     "table": "SELECT, INSERT, UPDATE, DELETE ON",
     "schema": "USAGE ON SCHEMA",
@@ -115,7 +116,8 @@ def _message(error: psycopg.Error) -> str:
 def _permission_hint(state: str, message: str = "") -> str:
     """The statement that mends it, where the server's words (in English) say what it is about."""
     if denied := _DENIED.fullmatch(message):
-        return f"GRANT {_NEEDED[denied[1]]} {denied[2]} TO …; with the user of the catalogue's url"
+        name = denied[2] if _PLAIN.fullmatch(denied[2]) else '"' + denied[2].replace('"', '""') + '"'
+        return f"GRANT {_NEEDED[denied[1]]} {name} TO …; with the user of the catalogue's url"
     if state == "42501":
         return "GRANT what is missing to the user of the catalogue's url, or run `bothways setup`"
     return "look at the user and the password in the catalogue's url"

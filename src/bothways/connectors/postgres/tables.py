@@ -47,6 +47,11 @@ class Column:
     length: int | None
     """How many characters fit, where the type says so."""
 
+    @property
+    def sql_name(self) -> str:
+        """The name, quoted."""
+        return quoted(self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
