@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bothways.cli import output
-from bothways.cli.context import AsJson, run
+from bothways.cli.context import AsJson
+from bothways.cli.kept import ask, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bothways.config import Settings
     from bothways.state.people import KeptConflict
 
 group = typer.Typer(help="Look at what both sides changed.", no_args_is_help=True, rich_markup_mode=None)
@@ -32,13 +32,7 @@ def list_conflicts(
 ) -> None:
     """Show conflicts, the newest first."""
 
-    async def work(settings: Settings) -> Sequence[KeptConflict]:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.conflicts.list(before=before, limit=limit)
-
-    found = run(context, work)
+    found = ask(context, lambda people: people.conflicts.list(before=before, limit=limit))
     if as_json:
         output.as_json([_document(kept) for kept in found])
         return
@@ -54,17 +48,8 @@ def show_conflict(
 ) -> None:
     """Show all of one conflict."""
 
-    async def work(settings: Settings) -> KeptConflict:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.conflicts.get(number)
-
-    kept = run(context, work)
-    if as_json:
-        output.as_json(_document(kept))
-    else:
-        output.pairs({**_document(kept), "time": output.moment(kept.at)})
+    kept = ask(context, lambda people: people.conflicts.get(number))
+    show(_document(kept), kept.at, as_json=as_json)
 
 
 def _row(kept: KeptConflict) -> Sequence[object]:

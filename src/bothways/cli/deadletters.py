@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bothways.cli import exits, output
-from bothways.cli.context import AsJson, run
+from bothways.cli.context import AsJson
+from bothways.cli.kept import ask, show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bothways.config import Settings
     from bothways.state.people import KeptLetter
 
 group = typer.Typer(help="Look at what could not be delivered.", no_args_is_help=True, rich_markup_mode=None)
@@ -38,13 +36,7 @@ def list_letters(
 ) -> None:
     """Show dead letters, the newest first."""
 
-    async def work(settings: Settings) -> Sequence[KeptLetter]:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.list(entity=entity, system=system, before=before, limit=limit)
-
-    letters = run(context, work)
+    letters = ask(context, lambda people: people.letters.list(entity=entity, system=system, before=before, limit=limit))
     if as_json:
         output.as_json([_document(kept) for kept in letters])
         return
@@ -66,17 +58,9 @@ def show_letter(
 ) -> None:
     """Show all of one dead letter."""
 
-    async def work(settings: Settings) -> KeptLetter:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.get(number)
-
-    kept = run(context, work)
-    if as_json:
-        output.as_json(_document(kept))
-    else:
-        output.pairs({**_document(kept), "time": output.moment(kept.at)})
+    kept = ask(context, lambda people: people.letters.get(number))
+    show(_document(kept), kept.at, as_json=as_json)
+    if not as_json:
         typer.echo(CLEARS)
 
 
@@ -84,13 +68,8 @@ def show_letter(
 def replay(context: typer.Context, numbers: Ids, as_json: AsJson = False) -> None:
     """Have them tried again by whoever delivers."""
 
-    async def work(settings: Settings) -> int:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.mark_for_replay(numbers)
-
-    _count(run(context, work), len(set(numbers)), "to be tried again", as_json)
+    found = ask(context, lambda people: people.letters.mark_for_replay(numbers))
+    _count(found, len(set(numbers)), "to be tried again", as_json)
 
 
 @group.command("drop")
@@ -109,35 +88,17 @@ def drop(
         return
     asked = numbers or []
 
-    async def work(settings: Settings) -> int:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.drop(asked)
-
-    _count(run(context, work), len(set(asked)), "dropped", as_json)
+    _count(ask(context, lambda people: people.letters.drop(asked)), len(set(asked)), "dropped", as_json)
 
 
 def _drop_all(context: typer.Context, yes: bool, as_json: bool) -> None:
     """Those that there are when it asks: what comes while somebody thinks about it stays."""
 
-    async def look(settings: Settings) -> tuple[int, int]:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.extent()
-
-    number, highest = run(context, look)
+    number, highest = ask(context, lambda people: people.letters.extent())
     if number and not yes:
         typer.confirm(f"This forgets all {number} dead letters. Go on?", abort=True, err=True)
 
-    async def work(settings: Settings) -> int:
-        from bothways.wiring.parts import opened
-
-        async with opened(settings) as parts, parts.people() as people:
-            return await people.letters.drop_until(highest)
-
-    found = run(context, work)
+    found = ask(context, lambda people: people.letters.drop_until(highest))
     _count(found, found, "dropped", as_json)
 
 
