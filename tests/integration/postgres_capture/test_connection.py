@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from structlog.testing import capture_logs
 
@@ -153,6 +154,20 @@ async def test_an_idle_database_keeps_no_wal(source: PostgresSource, log: tuple[
         await source.sql("select pg_switch_wal()")
         await confirmed_beyond(source, written)
         await eventually(lambda: capture.metrics.lag_bytes == 0)
+    assert capture.metrics.rows == 0
+
+
+async def test_only_other_databases_write(
+    source: PostgresSource, log: tuple[SqliteLog, str], postgres_server: str
+) -> None:
+    """Nothing of theirs is shown to the slot, and it moves on with the server's WAL all the same."""
+    capture = source.capture([items(source, log[1])], log[0])
+    with postgres.database_on(postgres_server) as url:
+        async with running(capture):
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("create table other as select i from generate_series(1, 1000) i")
+            written = await source.wal_end()
+            await confirmed_beyond(source, written)
     assert capture.metrics.rows == 0
 
 
