@@ -7,9 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 # The asserts of a suite and of a helper say what they compared, as those of test modules do.
 pytest.register_assert_rewrite("tests.suites", "tests.acceptance.attackers")
+
+# How fast the machine is at the moment says nothing about the code.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 pytest_plugins = [
     "tests.servers.browser",

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from abc import ABC, abstractmethod
@@ -211,8 +212,8 @@ class RemoteSuite:
         made = await bench.make({bench.first: "Ada"})
         attempt = bench.attempt(Call.DELETE, made)
         await bench.lose_answer()
-        with pytest.raises(Unavailable):
-            await bench.remote.call(attempt)
+        with contextlib.suppress(Unavailable):  # unless the client repeats by itself what may be repeated
+            assert (await bench.remote.call(attempt)).object.gone
         assert (await bench.remote.call(attempt)).object.gone
 
     async def test_a_key_that_was_used_for_another_body_says_nothing(self, bench: Bench) -> None:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.sandbox.stripe import Fault, Rule, Running, Sandbox, Settings, running
@@ -101,7 +101,7 @@ async def test_a_body_over_the_limit() -> None:
             assert (await plain.post("/v1/customers", content=b"name=x")).status_code == 200
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(
     st.sampled_from(["GET", "POST", "DELETE"]),
     st.sampled_from(["customers", "products", "prices", "events", "webhook_endpoints", "account"]),

@@ -224,9 +224,10 @@ async def test_a_429_slows_the_pace_down_and_a_locked_object_does_not(bench: Str
 @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.DROP_BEFORE, Fault.DROP_AFTER])
 async def test_no_answer_is_no_answer(bench: StripeBench, fault: Fault) -> None:
     """5xx and broken connections: to be tried again."""
-    bench.fault(fault)
+    made = await bench.make({"name": "Ada"})
+    bench.fault(fault, times=2)  # the HTTP client repeats what only reads, once
     with pytest.raises(Unavailable):
-        await bench.remote.fetch("customer", await bench.make({"name": "Ada"}))
+        await bench.remote.fetch("customer", made)
 
 
 async def test_a_slow_answer_is_given_up(bench: StripeBench) -> None:
@@ -235,7 +236,7 @@ async def test_a_slow_answer_is_given_up(bench: StripeBench) -> None:
     try:
         bench.fault(Fault.SLOW_ANSWER)
         attempt = bench.attempt(Call.CREATE, patch={"name": "Ada"})
-        with pytest.raises(Unavailable, match="no answer within"):
+        with pytest.raises(Unavailable, match="Timeout"):
             await remote.call(attempt)
         assert (await remote.call(attempt)).replayed
         assert await bench.count() == 1
@@ -248,7 +249,7 @@ async def test_nobody_there_is_unavailable() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     remote = StripeRemote("stripe", "sk_test_hidden", url, LocalPace(1000), "here")
     try:
-        with pytest.raises(Unavailable, match="no connection") as failed:
+        with pytest.raises(Unavailable, match="Cannot connect") as failed:
             await remote.fetch("customer", "cus_1")
         assert "hidden" not in str(failed.value)
         assert failed.value.__suppress_context__

@@ -269,7 +269,7 @@ async def test_a_cancelled_stop_leaves_nothing_running() -> None:
 puts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 2)), max_size=40)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(puts=puts, limit=st.integers(1, 6), coalesce=st.booleans())
 def test_any_schedule_keeps_the_order(puts: list[tuple[str, int, int]], limit: int, coalesce: bool) -> None:
     """Whatever calls and callers take: every item handled and done once, per key in order, no two calls at a time."""

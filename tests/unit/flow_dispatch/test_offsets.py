@@ -61,7 +61,7 @@ class OffsetsAgainstModel(RuleBasedStateMachine):
 
 
 TestOffsets = OffsetsAgainstModel.TestCase
-TestOffsets.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestOffsets.settings = settings(max_examples=100, stateful_step_count=40)
 
 
 def test_late_work_moves_nothing() -> None:

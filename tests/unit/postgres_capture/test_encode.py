@@ -92,7 +92,7 @@ def encoded(encode: EncodeRow, data: bytes) -> tuple[bytes, bytes] | None:
     return encode(around.decode("latin-1"), 6, 6 + len(data), source, 17, transaction, 3, 2, close)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(tables())
 @example(([INTEGER, TYPES[1], TYPES[1], TYPES[1]], ["a", "b", "c", "d"], ["1", "x", None, "an"]))
 @example(([INTEGER, TYPES[1], TYPES[1], TYPES[1]], ["a", "b", "c", "d"], ["1", "xn", "a", None]))

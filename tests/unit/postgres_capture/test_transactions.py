@@ -292,7 +292,7 @@ def test_an_error_of_the_server_is_raised() -> None:
         Transactions("7-1", table_for).read(b"E" + (len(body) + 4).to_bytes(4, "big") + body)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from("iud"), st.integers(0, 9), TEXT | st.none(), TEXT | st.none()), max_size=20),
     st.lists(st.integers(1, 60), min_size=1, max_size=10),

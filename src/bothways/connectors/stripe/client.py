@@ -7,22 +7,22 @@ import contextlib
 import logging
 import math
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias, cast
 from urllib.parse import quote
-from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
 import stripe
 import structlog
+from yarl import URL
 
 from bothways.connectors.stripe.failures import Failure, read_failure, translate, transport_error
 from bothways.connectors.stripe.fields import ObjectType
 from bothways.connectors.stripe.params import Params
-from bothways.connectors.stripe.wire import Wire, WireError
 from bothways.model.errors import CallRefused, Forbidden, SettingsError, Unavailable
 from bothways.model.link import Window
 from bothways.model.values import Value, Values
@@ -33,6 +33,8 @@ API_VERSION = "2026-10-28.endive"
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
+KEPT_SECONDS = 30.0
+"""So long an idle connection is used again: less than servers wait before they close one."""
 CLOCK_TOLERANCE_SECONDS = 300.0
 """Signatures of webhooks that are further from our clock are refused (https://docs.stripe.com/webhooks)."""
 
@@ -92,57 +94,52 @@ def object_path(described: ObjectType, remote_id: str) -> str:
 
 
 class Transport(stripe.HTTPClient):
-    """HTTP for the SDK: connections kept between calls, and a time-out for each step.
+    """HTTP for the SDK: connections kept between calls, a time-out for each step, proxies that the environment names.
 
-    Where the environment names a proxy (``HTTPS_PROXY``, ``NO_PROXY``), httpx does it, which knows proxies.
+    By aiohttp, which the SDK offers as well, but with settings that cannot be given there. A kept connection that turns
+    out closed is replaced once where a request may be repeated (not POST). Lives on one event loop.
     """
 
-    name = "bothways"
+    name = "aiohttp"
 
     def __init__(self, connect: float = CONNECT_SECONDS, answer: float = ANSWER_SECONDS) -> None:
         super().__init__()
-        self._timeout = httpx.Timeout(answer, connect=connect)
-        self._wire = Wire(connect, answer)
-        self._proxied: httpx.AsyncClient | None = None
-        self._has_proxy: dict[str, bool] = {}
-        """By scheme and host."""
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect, connect=connect, sock_read=answer)
+        self._session: aiohttp.ClientSession | None = None
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
+        address = URL(url, encoded=True)
         try:
-            if self._goes_by_proxy(url):
-                return await self._by_proxy(method, url, headers, post_data)
-            response = await self._wire.request(method, url, headers, post_data)
-        except WireError as error:
-            raise stripe.StripeError(str(error)) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # Not chained: the request that httpx keeps in its errors holds the key.
+            async with self._open().request(method, address, headers=headers, data=post_data) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Not chained: what aiohttp keeps in its errors may hold the key.
             raise stripe.StripeError(f"{type(error).__name__} {error}".strip()) from None
-        return response.body, response.status, response.headers
+        return body, answer.status, answer.headers
 
     async def close_async(self) -> None:
-        self._wire.close()
-        if self._proxied is not None:
-            await self._proxied.aclose()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
-    def _goes_by_proxy(self, url: str) -> bool:
-        scheme, _, rest = url.partition("://")
-        origin = f"{scheme}://{rest.partition('/')[0]}"
-        if origin not in self._has_proxy:
-            proxies = getproxies()
-            named = scheme in proxies or "all" in proxies
-            self._has_proxy[origin] = named and not proxy_bypass(rest.partition("/")[0])
-        return self._has_proxy[origin]
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_SECONDS, ssl=_trusted()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=self._timeout,
+                trust_env=True,
+            )
+        return self._session
 
-    async def _by_proxy(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        if self._proxied is None:
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0)
-            self._proxied = httpx.AsyncClient(timeout=self._timeout, limits=limits)
-        answer = await self._proxied.request(method, url, headers=dict(headers), content=post_data)
-        return answer.content, answer.status_code, answer.headers
+
+def _trusted() -> ssl.SSLContext:
+    """The machine's certificates, or those that ``SSL_CERT_FILE`` names, and the SDK's: a slim container has none."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(stripe.ca_bundle_path)
+    return context
 
 
 Admit: TypeAlias = Callable[[str | None], Awaitable[None]]
@@ -173,8 +170,7 @@ class StripeApi:
         self._pace = pace
         self._transport = transport or Transport()
         stripe.enable_telemetry = False  # the SDK would write a file into the user's home and report every call's time
-        for talkative in ("stripe", "httpx"):  # they log addresses with what is searched by, and what is written
-            logging.getLogger(talkative).setLevel(logging.WARNING)
+        logging.getLogger("stripe").setLevel(logging.WARNING)  # below, it logs what is searched by, and what is written
         self.base = api_base.rstrip("/")
         self._client = stripe.StripeClient(
             api_key,
