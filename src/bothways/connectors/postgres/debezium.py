@@ -8,6 +8,7 @@ special values (infinity, years before Christ) are as it was seen to write them;
 from __future__ import annotations
 
 import base64
+import datetime
 import re
 import struct
 from collections.abc import Callable, Mapping
@@ -116,6 +117,8 @@ _ENDLESS_US = {"infinity": 9_223_372_036_825_200_000, "-infinity": -9_223_372_03
 
 def days(text: str) -> int:
     """Of a date: days since 1970, by the Gregorian calendar at all times."""
+    if len(text) == 10 and text[0].isdigit():
+        return datetime.date.fromisoformat(text).toordinal() - 719_163
     found = _DATE.match(text)
     if found is None:
         return _ENDLESS_DAYS[text]
@@ -137,6 +140,8 @@ def clock_us(text: str) -> int:
 
 def moment_us(text: str) -> int:
     """Of a timestamp: microseconds since 1970."""
+    if len(text) > 18 and text[4] == "-" and text[-1] != "C":  # a year of four digits
+        return days(text[:10]) * DAY_US + clock_us(text[11:])
     return _ENDLESS_US.get(text) or days(text) * DAY_US + clock_us(text)
 
 
@@ -171,6 +176,9 @@ def _timestamptz(modifier: int) -> Special:
     digits = modifier if modifier >= 0 else 6
 
     def read(text: str) -> Value:
+        if text[4] == "-" and text[-3:] == "+00":  # a year of four digits
+            whole, _, given = text[11:-3].partition(".")
+            return f"{text[:10]}T{whole}{'.' if digits else ''}{given.ljust(digits, '0')}Z"
         found = _DATE.match(text)
         if found is None:
             return text

@@ -64,8 +64,8 @@ def _in_debeziums_form(type: ColumnType) -> Fragment | None:
     if found is None:
         return None
     read = _reading_array(found) if type.element else found.read
-    # Texts of these types hold no letters but in values like "infinity"; any text goes, so lengths are compared.
-    return Fragment(r"([^\0]*)", "{{convert_{0}({0})}}", True, _converter(read))
+    # Texts of these types hold small letters in values like "infinity" only, which go the general way.
+    return Fragment(r"([^\0nt]*)", "{{convert_{0}({0})}}", False, _converter(read))
 
 
 def _reading_array(element: Special) -> Callable[[str], Value]:
@@ -73,7 +73,13 @@ def _reading_array(element: Special) -> Callable[[str], Value]:
 
 
 def _converter(read: Callable[[str], Value]) -> Callable[[str], str]:
-    return lambda text: orjson.dumps(read(text)).decode("latin-1")
+    def convert(text: str) -> str:
+        value = read(text)
+        if type(value) is int:
+            return str(value)
+        return orjson.dumps(value).decode("latin-1")
+
+    return convert
 
 
 # ------------------------------------------------------------------------------------------- around keys and values
