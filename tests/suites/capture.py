@@ -298,7 +298,7 @@ class CaptureRestartSuite:
     ) -> None:
         """Processes that die at any moment leave a topic with each position once, which folds to the table."""
         log, topic = await open_topic(log_url, tmp_path)
-        writing = asyncio.create_task(_edit(source, random.Random(7)))
+        writing = asyncio.create_task(edit(source, random.Random(7)))
         chance = random.Random(11)
         try:
             for _ in range(5):
@@ -320,7 +320,7 @@ class CaptureRestartSuite:
         await log.close()
 
 
-async def _edit(source: CaptureSource, chance: random.Random) -> None:
+async def edit(source: CaptureSource, chance: random.Random) -> None:
     """Changes of all kinds, until cancelled; the editor itself never leaves a transaction half done."""
     while True:
         statements = []

@@ -13,6 +13,7 @@ from bothways.cli.pause import in_words
 
 if TYPE_CHECKING:
     from bothways.config import Settings
+    from bothways.connectors.postgres.outbox_status import OutboxStatus
     from bothways.connectors.postgres.slot import SlotStatus
     from bothways.wiring.numbers import Status
 
@@ -77,7 +78,7 @@ def _show(found: Status) -> None:
     counts = found.counts
     output.pairs(
         {
-            "slot": _slot(found.slot),
+            "capture": _capture(found),
             "parked": counts.parked,
             "dead letters": counts.dead_letters,
             "conflicts": f"{counts.conflicts}, {counts.reviews} of them to be reviewed",
@@ -85,9 +86,23 @@ def _show(found: Status) -> None:
     )
 
 
-def _slot(slot: SlotStatus | None) -> str:
-    if slot is None:
-        return "missing: nothing is captured; run `bothways setup`"
+def _capture(found: Status) -> str:
+    if found.slot is not None:
+        return _slot(found.slot)
+    return "nothing is captured: run `bothways setup`" if found.outbox is None else _outbox(found.outbox)
+
+
+def _outbox(outbox: OutboxStatus) -> str:
+    reader = "read now" if outbox.active else "nobody reads it"
+    said = f"outbox, {reader}, {outbox.waiting} changes waiting"
+    if outbox.oldest is None:
+        return said
+    age = "of unknown age" if outbox.oldest.seconds is None else f"for {outbox.oldest.seconds:.0f} s"
+    who = "a prepared one" if outbox.oldest.process is None else f"server process {outbox.oldest.process}"
+    return f"{said}; the oldest transaction runs {age} ({who})"
+
+
+def _slot(slot: SlotStatus) -> str:
     reader = "read now" if slot.active else "nobody reads it"
     trouble = "" if slot.wal_status in ("reserved", "extended") else f", its WAL is {slot.wal_status}"
     return f"{slot.name}, {reader}, {slot.lag_bytes} bytes behind{trouble}"

@@ -30,7 +30,9 @@ class CatalogueSettings(Model):
     url: SecretStr = Field(
         description="Where the database is.", examples=['"postgresql://app@127.0.0.1/shop"'], min_length=1
     )
-    capture: Literal["log"] = Field("log", description="How changes are seen: `log` reads the WAL.")
+    capture: Literal["log", "triggers"] = Field(
+        "log", description="How changes are seen: `log` reads the WAL; `triggers` works where that cannot be had."
+    )
     slot: str | None = Field(None, description="Name of the replication slot; `bothways_<database>` unless set.")
     publication: str | None = Field(None, description="Name of the publication; the slot's unless set.")
 
@@ -42,13 +44,6 @@ class CatalogueSettings(Model):
             raise ValueError(f"{scheme} is not there yet; PostgreSQL is: postgresql://user@host/database")
         if not found or scheme not in ("postgresql", "postgres"):
             raise ValueError("must be a database's address, as postgresql://user@host/database")
-        return value
-
-    @field_validator("capture", mode="before")
-    @classmethod
-    def _triggers_are_planned(cls, value: object) -> object:
-        if value == "triggers":
-            raise ValueError('"triggers" is not there yet; "log" is')
         return value
 
     @field_validator("slot", "publication")

@@ -52,7 +52,11 @@ def _http(settings: Settings) -> Finding:
 async def _database(settings: Settings) -> list[Finding]:
     async with opened(settings) as parts:
         findings = await postgres.examine(
-            parts.database_url, parts.tables, slot=settings.slot, publication=settings.publication
+            parts.database_url,
+            parts.tables,
+            slot=settings.slot,
+            publication=settings.publication,
+            captures_wal=settings.catalogue.capture == "log",
         )
         if any(each.grade is Grade.FAULT and each.what.startswith(("database", "table ")) for each in findings):
             return findings  # what it cannot be held against is said there

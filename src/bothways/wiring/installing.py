@@ -6,7 +6,9 @@ from collections.abc import Collection
 from functools import partial
 
 from bothways.config import Settings
+from bothways.connectors.postgres import outbox_setup
 from bothways.connectors.postgres import setup as postgres_setup
+from bothways.connectors.postgres.handover import Handover
 from bothways.flow.poll import begin, gap_flag
 from bothways.model.errors import Transient
 from bothways.wiring.kinds import kinds
@@ -34,22 +36,36 @@ async def _check_keys(settings: Settings) -> list[str]:
 
 
 async def set_up_parts(parts: Parts, *, narrow: bool = True) -> list[str]:
-    """The same for parts that are open. Without ``narrow`` the publication keeps tables that the settings lack."""
+    """The same for parts that are open. Without ``narrow`` tables that the settings lack go on being captured."""
     settings = parts.settings
     url, tables, slot, publication = parts.database_url, parts.tables, settings.slot, settings.publication
     await parts.fitted()
-    await postgres_setup.check(url, tables, slot=slot, publication=publication)
+    by_triggers = settings.catalogue.capture == "triggers"
+    if by_triggers:
+        await outbox_setup.check(url, tables)
+    else:
+        await postgres_setup.check(url, tables, slot=slot, publication=publication)
     # The log before the slot: one that nobody can read out keeps the server from throwing WAL away.
     log = await parts.log()
     await log.ensure(all_topics(settings))
-    done = await postgres_setup.setup(
-        url,
-        tables,
-        slot=slot,
-        publication=publication,
-        missed=partial(remember_gap, parts, settings.entities),
-        narrow=narrow,
+    missed = partial(remember_gap, parts, settings.entities)
+    handover = Handover(
+        url, tables, log, slot=slot, publication=publication, name=settings.log.prefix, form=settings.log.form
     )
+    if by_triggers:
+        done = await outbox_setup.setup(url, tables, missed=missed, narrow=narrow, slot=slot)
+        done += await handover.to_triggers()
+    else:
+        nothing_missed = await handover.by_triggers()
+        done = await postgres_setup.setup(
+            url,
+            tables,
+            slot=slot,
+            publication=publication,
+            missed=None if nothing_missed else missed,
+            narrow=narrow,
+        )
+        done += await handover.to_log()
     await _begin_polling(parts)
     return done
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from bothways.connectors.postgres.capture import PostgresCapture
+from bothways.connectors.postgres.outbox_status import OutboxStatus, look_at_outbox
 from bothways.connectors.postgres.slot import SlotStatus, look_at_slot
-from bothways.connectors.postgres.wholeness import look_at_tables, published
+from bothways.connectors.postgres.store import PostgresStore
+from bothways.connectors.postgres.threaded import ThreadedCapture
+from bothways.connectors.postgres.wholeness import look_at_tables, published, triggered
 from bothways.flow.course import CourseStatus, courses
 from bothways.flow.deliver import Deliver
 from bothways.flow.poll import checkpoint, gap_flag
@@ -40,7 +43,8 @@ class Status:
     polls: Mapping[str, PollStatus]
     """By system."""
     slot: SlotStatus | None
-    """None: there is no slot, so nothing is captured."""
+    outbox: OutboxStatus | None
+    """Capture reads one of them, as the settings say. Where both are None nothing is captured."""
     troubles: Mapping[str, str]
     """Entity → what is wrong with its table; nothing of those that are well."""
     backfills: Sequence[CourseStatus]
@@ -61,12 +65,14 @@ async def status_of(parts: Parts) -> Status:
             polls[system] = PollStatus(_polled(state), gap is not None)
         pairs = [(name, system) for name, entity in parts.settings.entities.items() for system in entity.remotes]
         backfills = await courses(transaction.checkpoints, pairs)
-    slot = await look_at_slot((await parts.catalogue()).store, parts.settings.slot)
-    troubles = await look_at_tables(
-        parts.database_url, parts.tables, partial(published, name=parts.settings.publication)
-    )
+    store = (await parts.catalogue()).store
+    by_triggers = parts.settings.catalogue.capture == "triggers"
+    slot = None if by_triggers else await look_at_slot(store, parts.settings.slot)
+    outbox = await look_at_outbox(store) if by_triggers else None
+    cover = triggered if by_triggers else partial(published, name=parts.settings.publication)
+    troubles = await look_at_tables(parts.database_url, parts.tables, cover)
     lanes = await lane_statuses(parts)
-    return Status(await waiting_by_topic(parts), counts, polls, slot, troubles, backfills, lanes)
+    return Status(await waiting_by_topic(parts), counts, polls, slot, outbox, troubles, backfills, lanes)
 
 
 async def waiting_by_topic(parts: Parts) -> Mapping[str, int]:
@@ -105,7 +111,7 @@ def watch_delivery(metrics: Metrics, parts: Parts, deliver: Deliver) -> None:
     metrics.watch("backlog", "Dead letters that are kept, and work that waits in the state.", ["kind"], backlog)
 
 
-def watch_capture(metrics: Metrics, capture: PostgresCapture) -> None:
+def watch_capture(metrics: Metrics, capture: ThreadedCapture) -> None:
     """The numbers of a process that captures."""
     seen = capture.metrics
     counted = {
@@ -121,12 +127,41 @@ def watch_capture(metrics: Metrics, capture: PostgresCapture) -> None:
         ["entity"],
         lambda: {(entity,): float(entity in capture.troubles) for entity in capture.entities},
     )
-    metrics.watch("capture_lag_bytes", "WAL that is not acknowledged.", [], _number(lambda: seen.lag_bytes))
     metrics.watch(
         "capture_lag_seconds",
         "From the commit of the transaction read last to its reading.",
         [],
         _number(lambda: seen.lag_seconds),
+    )
+
+
+def watch_slot(metrics: Metrics, capture: PostgresCapture) -> None:
+    """More of them where the WAL is read."""
+    seen = capture.metrics
+    metrics.watch("capture_lag_bytes", "WAL that is not acknowledged.", [], _number(lambda: seen.lag_bytes))
+
+
+def watch_outbox(metrics: Metrics, store: PostgresStore) -> None:
+    """More of them where triggers fill an outbox."""
+
+    async def waiting() -> Mapping[tuple[str, ...], float]:
+        found = await look_at_outbox(store)
+        return {} if found is None else {(): float(found.waiting)}
+
+    async def oldest() -> Mapping[tuple[str, ...], float]:
+        found = await look_at_outbox(store)
+        if found is None or (found.oldest is not None and found.oldest.seconds is None):
+            return {}
+        return {(): 0.0 if found.oldest is None else found.oldest.seconds or 0.0}
+
+    metrics.watch(
+        "capture_outbox_rows", "Changes in the outbox that are not on the log; counted up to 10,000.", [], waiting
+    )
+    metrics.watch(
+        "capture_oldest_transaction_seconds",
+        "Age of the oldest transaction that has written and not ended.",
+        [],
+        oldest,
     )
 
 

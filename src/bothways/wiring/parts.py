@@ -134,7 +134,12 @@ class Parts:
         return fit(self.settings, described, kinds())
 
     async def _open_catalogue(self) -> PostgresCatalogue:
-        catalogue = PostgresCatalogue(self.database_url, self.tables, limits=Limits(row_lock=ROW_LOCK_SECONDS))
+        catalogue = PostgresCatalogue(
+            self.database_url,
+            self.tables,
+            limits=Limits(row_lock=ROW_LOCK_SECONDS),
+            by_triggers=self.settings.catalogue.capture == "triggers",
+        )
         self._closing.push_async_callback(catalogue.close)
         await catalogue.open()
         return catalogue

@@ -16,6 +16,7 @@ from bothways.api.server import HttpServer
 from bothways.config import Settings
 from bothways.config.units import Listen, parse_listen
 from bothways.connectors.postgres.capture import PostgresCapture
+from bothways.connectors.postgres.trigger_capture import PostgresTriggerCapture
 from bothways.flow.deliver import Deliver
 from bothways.flow.letters import DeadLetters
 from bothways.flow.poll import Poller, Recent
@@ -29,7 +30,7 @@ from bothways.wiring.address import HealthOnly, take
 from bothways.wiring.existing import tell_what_waits
 from bothways.wiring.installing import remember_gap, set_up_parts
 from bothways.wiring.lanes import in_words, watch_lanes
-from bothways.wiring.numbers import watch_capture, watch_delivery
+from bothways.wiring.numbers import watch_capture, watch_delivery, watch_outbox, watch_slot
 from bothways.wiring.parts import Parts, opened
 from bothways.wiring.reporting import reporting
 from bothways.wiring.topics import delivery_group, topics_by_object
@@ -109,16 +110,19 @@ async def _deliver(parts: Parts, assembly: Assembly) -> None:
 async def _capture(parts: Parts, assembly: Assembly) -> None:
     """The database's changes."""
     settings = parts.settings
-    capture = PostgresCapture(
-        parts.database_url,
-        parts.tables,
-        await parts.log(),
-        slot=settings.slot,
-        publication=settings.publication,
-        name=settings.log.prefix,
-        form=settings.log.form,
-        missed=partial(remember_gap, parts),
-    )
+    url, tables, log = parts.database_url, parts.tables, await parts.log()
+    name, form, missed = settings.log.prefix, settings.log.form, partial(remember_gap, parts)
+    capture: PostgresCapture | PostgresTriggerCapture
+    if settings.catalogue.capture == "triggers":
+        fence = f"capture by {settings.slot}"
+        capture = PostgresTriggerCapture(url, tables, log, name=name, form=form, missed=missed, fence=fence)
+        watch_outbox(assembly.metrics, (await parts.catalogue()).store)
+    else:
+        slot, publication = settings.slot, settings.publication
+        capture = PostgresCapture(
+            url, tables, log, slot=slot, publication=publication, name=name, form=form, missed=missed
+        )
+        watch_slot(assembly.metrics, capture)
     assembly.roles.append(capture)
     watch_capture(assembly.metrics, capture)
 

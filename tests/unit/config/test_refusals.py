@@ -14,7 +14,7 @@ CHANGES = [
     ("table = ", "tabel = ", "[entities.customer]", 'entities.customer.table: is needed; write table = "customers"'),
     ("[systems.stripe]", "[systms.stripe]", "[systms", 'systms: there is no such setting; did you mean "systems"?'),
     ("[catalogue]", "[catalogue]\ncaptur = 1", "captur", 'did you mean "capture"?'),
-    ("[catalogue]", '[catalogue]\ncapture = "triggers"', "capture", '"triggers" is not there yet'),
+    ("[catalogue]", '[catalogue]\ncapture = "binlog"', "capture", "'log' or 'triggers'"),
     ("postgresql://", "mysql://", "url", "mysql is not there yet; PostgreSQL is"),
     ("postgresql://", "oracle://", "url", "as postgresql://user@host/database"),
     ("[catalogue]", '[catalogue]\nslot = "Not-This"', "slot", "small letters"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import psycopg
@@ -19,15 +19,15 @@ from bothways.connectors.postgres.capture_session import Control, Session
 from bothways.connectors.postgres.envelope import Table
 from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.progress import Progress
-from bothways.connectors.postgres.relations import Missed, Relations
+from bothways.connectors.postgres.relations import Missed, Relations, nobody
 from bothways.connectors.postgres.replication import Replication, Server
-from bothways.connectors.postgres.resume import Resume, last_positions, same_form
+from bothways.connectors.postgres.resume import Resume, left_off
 from bothways.connectors.postgres.sink import Sink
 from bothways.connectors.postgres.stream import Stream
 from bothways.connectors.postgres.threaded import ReadableLog, ThreadedCapture, waiter
 from bothways.connectors.postgres.transactions import Transactions
 from bothways.connectors.postgres.visible import Visible
-from bothways.connectors.postgres.wholeness import published
+from bothways.connectors.postgres.wholeness import published, refuse_outbox
 from bothways.eventlog.form import Form
 from bothways.model.errors import SourceLost
 from bothways.sync.mapping import TableMap
@@ -55,14 +55,17 @@ class PostgresCapture(ThreadedCapture):
         name: str,
         form: Form | None = None,
         missed: Missed | None = None,
+        until_lsn: int | None = None,
     ) -> None:
+        """``until_lsn``: ``run`` ends once everything that was committed before it is on the log."""
         cover = partial(published, name=publication)
-        relations = Relations(url, tables, cover, name, missed or _nobody, form)
+        relations = Relations(url, tables, cover, name, missed or nobody, form)
         super().__init__(log, tables, relations, fence=f"capture by {slot}")
         self._url = url
         self._slot = slot
         self._publication = publication
         self._form = form or Form()
+        self._until_lsn = until_lsn
 
     def _work(self, control: Control, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
         try:
@@ -83,6 +86,8 @@ class PostgresCapture(ThreadedCapture):
         try:
             relations = self._relations
             wait_for(relations.look())
+            if self._until_lsn is None:
+                wait_for(refuse_outbox(self._url))
             # Before it is looked at what the log has: nobody else may append any more, and what we sent on an earlier
             # connection has arrived.
             while not sink.renew(control.status_seconds):
@@ -90,14 +95,13 @@ class PostgresCapture(ThreadedCapture):
                     return
                 control.repeat_status()
             tails = wait_for(self._log.tails(sorted({table.topic for table in self._tables})))
-            last = last_positions(tails, server.source, wait_for(relations.wal_end()), server.past)
-            if not same_form(tails.values(), self._form):
-                last = {}  # keys lie in other partitions now: what the server sends again cannot be told from the rest
+            last = left_off(tails, server.source, wait_for(relations.wal_end()), server.past, self._form)
 
             def table_for(relation: Relation) -> Table | None:
                 return wait_for(relations.table_for(relation))
 
             transactions = Transactions(server.source, table_for, self._form)
+            transactions.until_lsn = self._until_lsn
             resume = Resume(last, self._log.partition_of)
             progress = Progress(control.confirmed_lsn)
             with contextlib.closing(Visible(self._url)) as visible:
@@ -106,10 +110,6 @@ class PostgresCapture(ThreadedCapture):
             control.stream = None
             sink.abandon()  # who is given the slot next sends it
             stream.close()
-
-
-async def _nobody(entities: Collection[str]) -> None:
-    """Nobody keeps a note of what was missed."""
 
 
 def _acquire(control: Control, replication: Replication, server: Server) -> Stream | None:

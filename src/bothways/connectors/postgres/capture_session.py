@@ -18,7 +18,7 @@ from bothways.connectors.postgres.progress import Progress
 from bothways.connectors.postgres.resume import Resume
 from bothways.connectors.postgres.sink import Sink
 from bothways.connectors.postgres.stream import Frames, Stream, wait
-from bothways.connectors.postgres.transactions import Transactions
+from bothways.connectors.postgres.transactions import ReachedEnd, Transactions
 from bothways.model.errors import MappingBroken, SourceLost
 
 ACKNOWLEDGE_SECONDS = 0.2
@@ -148,6 +148,10 @@ class Session:
         except (MappingBroken, SourceLost):
             self._finish()  # what came before is good
             raise
+        except ReachedEnd:
+            while not self._sink.flush(FLUSH_SECONDS) and self._goes_on():
+                self._control.repeat_status()
+            self._control.stopping.set()
         self._finish()
 
     def _turn(self) -> None:
@@ -219,6 +223,8 @@ class Session:
     def _kept_alive(self, alive: pgoutput.KeepAlive) -> None:
         self._server_lsn = max(self._server_lsn, alive.wal_end)
         if not self._transactions.in_transaction:
+            if self._transactions.until_lsn is not None and alive.wal_end >= self._transactions.until_lsn:
+                raise ReachedEnd
             self._progress.reached(self._sink.number, alive.wal_end)
             self._metrics.lag_seconds = 0.0
         if alive.wants_reply:

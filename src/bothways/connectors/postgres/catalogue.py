@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bothways.connectors.postgres.outbox import MARK
 from bothways.connectors.postgres.rows import PostgresRows, Tables
 from bothways.connectors.postgres.session import Driver, Pipe, PostgresSession
 from bothways.connectors.postgres.store import Limits, PostgresStore, driver_of
@@ -42,6 +43,7 @@ class PostgresTransaction:
         new_id: Callable[[], str],
         now: Callable[[], float],
         row_lock: float | None = None,
+        by_triggers: bool = False,
     ) -> None:
         self._pipe = Pipe(driver)
         session = PostgresSession(connection, self._pipe)
@@ -52,6 +54,7 @@ class PostgresTransaction:
         self.checkpoints = StoredCheckpoints(session, store.upserts)
         self.people = People(session)
         self._session = session
+        self._by_triggers = by_triggers
         self._origin: tuple[str, str] | None = None
         self._afterwards: list[Callable[[], None]] = []
 
@@ -67,7 +70,7 @@ class PostgresTransaction:
             act()
 
     async def finish(self) -> None:
-        """Commit, after the mark is written into the WAL if there is anything that it could be about.
+        """Commit, after the mark is written where capture sees it, if there is anything that it could be about.
 
         A transaction that only looked, with locks, is rolled back: its commit would wait for the disk, for nothing.
         """
@@ -77,14 +80,18 @@ class PostgresTransaction:
         if self.rows.wrote and self._origin is not None:
             origin, cause = self._origin
             content = json.dumps({"origin": origin, "cause": cause}, separators=(",", ":"))
-            self._pipe.later(_EMIT, [MARKER_PREFIX, content])
+            if self._by_triggers:
+                self._pipe.later(MARK, [content])
+            else:
+                self._pipe.later(_EMIT, [MARKER_PREFIX, content])
         await self._pipe.commit()
 
 
 class PostgresCatalogue:
     """``ports.Catalogue``. Lives on one event loop; ``open`` before use, ``close`` at the end.
 
-    ``new_id`` gives the tokens of new links, ``now`` unix seconds.
+    ``new_id`` gives the tokens of new links, ``now`` unix seconds. ``by_triggers``: changes are captured by
+    triggers, so that a transaction's origin goes into the outbox.
     """
 
     def __init__(
@@ -95,8 +102,10 @@ class PostgresCatalogue:
         new_id: Callable[[], str] = random_id,
         now: Callable[[], float] = time.time,
         limits: Limits | None = None,
+        by_triggers: bool = False,
     ) -> None:
         limits = limits or Limits()
+        self._by_triggers = by_triggers
         self._row_lock = limits.row_lock
         self.store = PostgresStore(url, limits)
         """The state's store: for ``SharedPace``, ``Cleanup`` and what else works on the state alone."""
@@ -129,7 +138,14 @@ class PostgresCatalogue:
             async with self.store.session() as connection:
                 driver = await driver_of(connection)
                 transaction = PostgresTransaction(
-                    connection, driver, self.store, self.tables, self._new_id, self.now, self._row_lock
+                    connection,
+                    driver,
+                    self.store,
+                    self.tables,
+                    self._new_id,
+                    self.now,
+                    self._row_lock,
+                    self._by_triggers,
                 )
                 yield transaction
                 await transaction.finish()

@@ -73,11 +73,17 @@ async def check_server(connection: Connection) -> None:
 
 
 async def check_table(
-    connection: Connection, table: TableMap, found: TableDescription | None, fills: Collection[str] | None
+    connection: Connection,
+    table: TableMap,
+    found: TableDescription | None,
+    fills: Collection[str] | None,
+    *,
+    by_log: bool = True,
 ) -> None:
     """The table can be mapped as the settings say.
 
-    ``fills``: the columns that a new remote object fills; None where remote objects make no rows.
+    ``fills``: the columns that a new remote object fills; None where remote objects make no rows. ``by_log``: the WAL
+    has to show what is needed.
     """
     where = f"[entities.{table.entity}]"
     if found is None:
@@ -91,19 +97,24 @@ async def check_table(
             f"{where}: the table {table.table} has no column {missing[0]!r}",
             hint=f"its columns are {', '.join(found.columns)}",
         )
-    _check_identity(where, found)
+    _check_key(where, found)
+    if by_log:
+        _check_identity(where, found)
     if fills is not None:
         _check_fillable(where, found, fills)
     if table.where is not None:
         await _check_condition(connection, where, found, table.where)
 
 
-def _check_identity(where: str, found: TableDescription) -> None:
+def _check_key(where: str, found: TableDescription) -> None:
     if not found.key:
         raise SettingsError(
             f"{where}: the table {found.sql_name} has no primary key (or a deferrable one, which cannot be captured)",
             hint=f"ALTER TABLE {found.sql_name} ADD PRIMARY KEY (…);",
         )
+
+
+def _check_identity(where: str, found: TableDescription) -> None:
     enough = found.identity is Identity.FULL or set(found.key) <= set(found.identity_columns)
     if not enough:
         raise SettingsError(

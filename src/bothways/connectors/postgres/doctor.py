@@ -13,10 +13,12 @@ from psycopg.rows import dict_row
 from bothways.connectors.postgres import publishing
 from bothways.connectors.postgres.checks import Server, check_table, read_server
 from bothways.connectors.postgres.errors import transaction_error
-from bothways.connectors.postgres.rights import check_rights
-from bothways.connectors.postgres.setup import connected, no_free_slot, slot_there
+from bothways.connectors.postgres.rights import check_rights, check_trigger_rights
+from bothways.connectors.postgres.setting_up import connected
+from bothways.connectors.postgres.setup import no_free_slot, slot_there
 from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
+from bothways.connectors.postgres.wholeness import triggered
 from bothways.model.errors import BothwaysError, SettingsError
 from bothways.model.finding import Finding, Grade, fault, ok, warning
 from bothways.state.schema import installation, require_current
@@ -60,6 +62,8 @@ class _Examination:
             await self._publication([each for each in described if each is not None])
             await self._slot()
             await self._room()
+        else:
+            await self._triggers([each for each in described if each is not None])
         await self._state(url)
         return self.findings
 
@@ -90,7 +94,7 @@ class _Examination:
         found: TableDescription | None = None
         async with self._trying(what):
             found = await describe(self.connection, table)
-            await check_table(self.connection, table, found, None)
+            await check_table(self.connection, table, found, None, by_log=self.captures_wal)
             assert found is not None, "the check has refused it"
             missing = await self._missing_rights(found)
             if missing:
@@ -125,6 +129,17 @@ class _Examination:
                 self.findings.append(warning(what, "leaves out changes, partitions or generated columns", SETUP))
             else:
                 self.findings.append(ok(what, f"has {', '.join(sorted(there.tables)) or 'no table'}"))
+
+    async def _triggers(self, described: Sequence[TableDescription]) -> None:
+        async with self._trying("triggers"):
+            there = await triggered(self.connection)
+            lacking = [each for each in described if each.oid not in there.tables]
+            await check_trigger_rights(self.connection, lacking)
+            if lacking:
+                names = ", ".join(each.sql_name for each in lacking)
+                self.findings.append(warning("triggers", f"not made yet on {names}: nothing of it is captured", SETUP))
+            else:
+                self.findings.append(ok("triggers", f"on {', '.join(each.sql_name for each in described)}"))
 
     async def _slot(self) -> None:
         what = f"slot {self.slot}"

@@ -25,6 +25,10 @@ Missed = Callable[[Collection[str]], Awaitable[None]]
 """Told the entities of which changes were not seen, and will not be: both sides have to be compared."""
 
 
+async def nobody(entities: Collection[str]) -> None:
+    """Nobody keeps a note of what was missed: a ``Missed``."""
+
+
 class Relations:
     """Knows which relation is whose table. One per capture.
 

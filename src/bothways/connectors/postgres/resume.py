@@ -82,6 +82,14 @@ def last_positions(
     return last
 
 
+def left_off(
+    tails: Mapping[Partition, Delivered], source: str, wal_end: int, past: Mapping[str, int], form: Form
+) -> Mapping[Partition, Position]:
+    """``last_positions``; none where keys lie in other partitions now, so that what comes again cannot be told."""
+    last = last_positions(tails, source, wal_end, past)
+    return last if same_form(tails.values(), form) else {}
+
+
 def same_form(tails: Iterable[Delivered], form: Form) -> bool:
     """Whether the last messages were written with the same settings, as far as they tell.
 

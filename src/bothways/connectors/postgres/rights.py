@@ -44,6 +44,33 @@ async def check_rights(connection: Connection, publication: str, added: Sequence
             )
 
 
+async def check_trigger_rights(connection: Connection, added: Sequence[TableDescription]) -> None:
+    """The user may make the schema, if it is missing, and triggers on ``added``. Raises ``SettingsError``."""
+    cursor = await connection.execute(_SCHEMA, {"schema": SCHEMA})
+    row = await cursor.fetchone()
+    assert row is not None
+    database, user, may_create = row
+    if not may_create:
+        raise SettingsError(
+            f"the user {user} may not make the schema {SCHEMA} in the database {database}, or tables in it",
+            hint=f"GRANT CREATE ON DATABASE {database} TO {user};",
+        )
+    for table in added:
+        cursor = await connection.execute("SELECT has_table_privilege(%s, 'TRIGGER')", [table.sql_name])
+        row = await cursor.fetchone()
+        if row is not None and not row[0]:
+            raise SettingsError(
+                f"[entities.{table.entity}]: the user {user} may not make triggers on {table.sql_name}",
+                hint=f"GRANT TRIGGER ON {table.sql_name} TO {user};",
+            )
+
+
+_SCHEMA = """
+SELECT quote_ident(current_database()), quote_ident(current_user),
+       coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %(schema)s),
+                has_database_privilege(current_database(), 'CREATE'))
+"""
+
 _DATABASE = """
 SELECT quote_ident(current_database()), quote_ident(current_user),
        NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(schema)s)

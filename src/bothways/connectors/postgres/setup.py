@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import psycopg
 
-from bothways.connectors.postgres import publishing
+from bothways.connectors.postgres import outbox_setup, publishing
 from bothways.connectors.postgres.catalogue import random_id
 from bothways.connectors.postgres.checks import check_server, check_table
-from bothways.connectors.postgres.errors import transaction_error
-from bothways.connectors.postgres.reaching import reach
 from bothways.connectors.postgres.rights import check_rights
-from bothways.connectors.postgres.store import Limits, PostgresStore
+from bothways.connectors.postgres.setting_up import (
+    SETUP_LOCK,
+    Connection,
+    connected,
+    make_state,
+    one_row,
+    refuse_reader,
+)
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
-from bothways.connectors.postgres.values import SESSION
 from bothways.model.errors import Busy, SettingsError
-from bothways.state.schema import make_installation, upgrade
 from bothways.state.tables import SCHEMA
 from bothways.sync.mapping import TableMap
 
-Connection = psycopg.AsyncConnection[Any]
-
-_LOCK = 5_279_410_386_217
-"""Any number: the advisory lock under which one ``setup`` at a time works on a database."""
-_PATIENT = Limits(connections=1, lock=30.0, statement=0.0, idle=600.0)
-"""A migration of many rows takes its time; 0: no end."""
 _SLOT_NAME = re.compile("[a-z0-9_]{1,63}")
 
 Fills = Mapping[str, Collection[str]]
@@ -77,9 +72,9 @@ async def setup(
     where the server, a table or the user cannot work; nothing was made then.
     """
     async with connected(url) as connection:
-        await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        await connection.execute("SELECT pg_advisory_lock(%s)", [SETUP_LOCK])
         described = await _checked(connection, tables, slot, publication, fills or {})
-        done, is_new = await _make_state(url, new_id)
+        done, is_new = await make_state(url, new_id)
         # The slot comes last: it reads with the publication as it was at each place of the WAL.
         published = await publishing.look(connection, publication)
         if published is None:
@@ -97,39 +92,27 @@ async def setup(
 
 
 async def teardown(url: str, *, slot: str, publication: str) -> list[str]:
-    """Take away slot, publication and state, in this order; returns what was done. Repeatable.
+    """Take away slot, publication, triggers and state, in this order; returns what was done. Repeatable.
 
-    The slot goes first, since it keeps the server from throwing WAL away. Raises ``Busy`` while somebody reads it.
+    The slot goes first, since it keeps the server from throwing WAL away. Raises ``Busy`` while somebody captures.
     """
     done = []
     async with connected(url) as connection:
-        found = await _row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", slot)
+        found = await one_row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", slot)
         if found is not None:
-            if found[0] is not None:
-                raise Busy(
-                    f"the slot {slot} is being read (server process {found[0]})", hint="stop `bothways up` first"
-                )
+            refuse_reader(found[0])
             await connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
             done.append(f"dropped the replication slot {slot}")
-        if await _row(connection, "SELECT 1 FROM pg_publication WHERE pubname = %s", publication):
+        if await one_row(connection, "SELECT 1 FROM pg_publication WHERE pubname = %s", publication):
             await connection.execute(f"DROP PUBLICATION {quoted(publication)}".encode())
             done.append(f"dropped the publication {publication}")
-        if await _row(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", SCHEMA):
+        if await outbox_setup.is_there(connection):
+            refuse_reader(await outbox_setup.reader(connection))
+            done += await outbox_setup.drop(connection)
+        if await one_row(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", SCHEMA):
             await connection.execute(f"DROP SCHEMA {quoted(SCHEMA)} CASCADE".encode())
             done.append(f"dropped the schema {SCHEMA} with the sync's state")
     return done or ["nothing was there"]
-
-
-async def _make_state(url: str, new_id: Callable[[], str]) -> tuple[list[str], bool]:
-    """What was done, and whether the installation is new."""
-    store = PostgresStore(url, _PATIENT)
-    try:
-        done = await upgrade(store)
-        async with store.session() as connection:
-            made = await make_installation(connection, new_id)
-    finally:
-        await store.close()
-    return (done, False) if made is None else ([*done, f"this installation is {made}"], True)
 
 
 async def _checked(
@@ -137,7 +120,7 @@ async def _checked(
 ) -> list[TableDescription]:
     """The tables, once everything that can be refused has been looked at."""
     await check_server(connection)
-    if not await slot_there(connection, slot) and not await _row(connection, _FREE_SLOT):
+    if not await slot_there(connection, slot) and not await one_row(connection, _FREE_SLOT):
         raise no_free_slot()
     published = await publishing.look(connection, publication)
     described = [(table, await describe(connection, table)) for table in tables]
@@ -155,7 +138,7 @@ async def slot_there(connection: Connection, name: str) -> bool:
     """Whether the slot is there. Raises ``SettingsError`` for one that is not ours, or lost, and for a bad name."""
     if not _SLOT_NAME.fullmatch(name):
         raise SettingsError(f"{name!r} is no name for a slot", hint="letters a-z, digits and _ only, 63 at most")
-    found = await _row(connection, _SLOT, name)
+    found = await one_row(connection, _SLOT, name)
     if found is None:
         return False
     plugin, here, lost = found
@@ -174,7 +157,7 @@ async def slot_there(connection: Connection, name: str) -> bool:
 
 async def _drop_stuck_slot(connection: Connection, name: str) -> list[str]:
     """A slot whose publication was dropped: the server cannot read on past the place where there was none."""
-    found = await _row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", name)
+    found = await one_row(connection, "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", name)
     if found is None:
         return []
     if found[0] is not None:
@@ -204,28 +187,6 @@ def no_free_slot() -> SettingsError:
         "the server has no free replication slot",
         hint="ALTER SYSTEM SET max_replication_slots = …; then restart the server",
     )
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Connection]:
-    """A connection of its own, every statement its own transaction; errors come out in our words."""
-    try:
-        async with await reach(url, timeout=10) as connection:
-            settings = "; ".join(f"SET {name} = '{value}'" for name, value in SESSION.items())
-            await connection.execute(settings.encode(), prepare=False)
-            yield connection
-    except psycopg.Error as error:
-        told = transaction_error(error)
-        if told is not None:
-            raise told from error
-        message = error.diag.message_primary or str(error)
-        raise SettingsError(f"the catalogue refuses: {message}", hint=error.diag.message_hint or "") from error
-
-
-async def _row(connection: Connection, statement: str, *values: str) -> tuple[Any, ...] | None:
-    cursor = await connection.execute(statement.encode(), values)
-    found: tuple[Any, ...] | None = await cursor.fetchone()
-    return found
 
 
 _SLOT = """

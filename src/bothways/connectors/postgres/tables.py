@@ -162,7 +162,8 @@ SELECT c.oid::bigint, n.nspname::text AS schema, c.relname::text AS name, c.relr
          AS key,
        (SELECT i.indkey::int2[]::int[] FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident) AS identity_index,
        EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-               AND t.tgtype & 66 = 0 AND t.tgtype & 20 <> 0) AS has_after_triggers
+               AND t.tgtype & 66 = 0 AND t.tgtype & 20 <> 0
+               AND t.tgname NOT LIKE '!bothways%%') AS has_after_triggers
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname = %(name)s AND c.relkind IN ('r', 'p')
   AND (n.nspname = %(schema)s OR %(schema)s::text IS NULL AND pg_table_is_visible(c.oid))

@@ -44,12 +44,18 @@ class Taken:
     """Whose messages these are."""
 
 
+class ReachedEnd(Exception):
+    """The stream has come to the position up to which it was to be read; all before it can be taken."""
+
+
 class Transactions:
     """Reads frames, gives messages. ``table_for`` is asked about each relation the stream names; None: not ours."""
 
     def __init__(
         self, source: str, table_for: Callable[[pgoutput.Relation], Table | None], form: Form | None = None
     ) -> None:
+        self.until_lsn: int | None = None
+        """Transactions that commit from here on are not wanted: ``read`` raises ``ReachedEnd``."""
         self._source = source
         self._table_for = table_for
         self._tables: dict[int, Table | None] = {}
@@ -178,6 +184,8 @@ class Transactions:
 
     def _begin(self, body: bytes) -> None:
         begun = pgoutput.begin(body)
+        if self.until_lsn is not None and begun.commit_lsn >= self.until_lsn:
+            raise ReachedEnd
         self._transaction = OpenTransaction.of(begun, self._source, self._previous_lsn)
         self._serial += 1
         self._marker = []

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from bothways.connectors.postgres.outbox import COVERED
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
 from bothways.model.errors import SourceLost
 from bothways.sync.mapping import TableMap
@@ -128,6 +129,36 @@ async def published(connection: Connection, name: str) -> Published:
         if condition is not None:
             filtered.add((schema, table))
     return Published(name, row[0], columns, frozenset(filtered))
+
+
+async def refuse_outbox(url: str) -> None:
+    """Raise ``SourceLost`` where changes go to an outbox, too: nobody may see them twice."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
+        cursor = await connection.execute("SELECT FROM pg_class WHERE oid = to_regclass('bothways.outbox')")
+        if await cursor.fetchone() is not None:
+            raise SourceLost(
+                "changes are captured by triggers in this database, not from the WAL",
+                hint="run `bothways setup`, which changes the way of capture to what the settings say",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """What triggers show: a ``Coverage``."""
+
+    tables: frozenset[int]
+    """By object id."""
+
+    def trouble(self, table: TableMap, described: TableDescription) -> Trouble | None:  # noqa: ARG002 - a protocol's
+        if described.oid in self.tables:
+            return None
+        where = described.sql_name
+        return Trouble(f"the table {where} lacks the triggers that tell of its changes", _SETUP, loses=True)
+
+
+async def triggered(connection: Connection) -> Triggered:
+    """What triggers show now."""
+    return Triggered(frozenset(row[0] for row in await (await connection.execute(COVERED)).fetchall()))
 
 
 # What only some versions have is asked for by way of JSON.
