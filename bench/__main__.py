@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import sys
 
-PARTS = ("bench.capture", "bench.debezium", "bench.flow", "bench.delivery", "bench.dispatch")
+PARTS = ("bench.capture", "bench.triggers", "bench.debezium", "bench.flow", "bench.delivery", "bench.dispatch")
 """Each is a program of its own, so that none measures what another has left behind."""
 
 

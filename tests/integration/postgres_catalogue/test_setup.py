@@ -113,7 +113,7 @@ async def test_teardown_leaves_a_slot_that_is_read(tables: str, slot: str) -> No
         start = f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{slot}')"
         reader.pgconn.send_query(start.encode())
         assert reader.pgconn.get_result() is not None
-        with pytest.raises(Busy, match="being read"):
+        with pytest.raises(Busy, match="being captured"):
             await teardown(tables, slot=slot, publication=slot)
     assert await setup(tables, BOTH, slot=slot, publication=slot) == ["everything was in place"]
 
