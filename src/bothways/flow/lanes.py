@@ -29,6 +29,9 @@ class Lanes:
 
     def __init__(self, context: Context, every_seconds: float) -> None:
         self.context, self.every_seconds = context, every_seconds
+        self._together = {
+            (system, way): _Together(context, (system, way)) for system in context.remotes for way in Direction
+        }
         self._brakes = {system: Brake(context, system) for system in context.remotes}
         self._asked: dict[str, float] = {}
         """System → when it was last asked whether it takes our key again."""
@@ -84,10 +87,8 @@ class Lanes:
             if not self._looked:
                 await steady.retried(self.look)
         while True:
-            if lane in self.context.closed:
-                waits = self._parked(key, items, lane)
-                if await steady.retried(park, self.context, lane, waits):
-                    return
+            if lane in self.context.closed and await self._together[lane].park(self._parked(key, items, lane)):
+                return
             try:
                 await work()
             except HeldBack as held:
@@ -112,6 +113,37 @@ class Lanes:
 
     def _entry(self, key: WorkKey, lane: Lane, id: str, payload: str) -> Parked:
         return Parked(id, key.direction, key.system, key.entity, key.key, lane_name(lane), payload)
+
+
+class _Together:
+    """Parks the work of one lane: what comes while a transaction is under way goes into the next one together."""
+
+    def __init__(self, context: Context, lane: Lane) -> None:
+        self.context, self.lane = context, lane
+        self._steady = Steady(context, lane[0])
+        self._turn = asyncio.Lock()
+        self._waiting: dict[asyncio.Future[bool], Sequence[Parked]] = {}
+
+    async def park(self, work: Sequence[Parked]) -> bool:
+        """As ``pausing.park``."""
+        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting[mine] = work
+        try:
+            async with self._turn:
+                if not mine.done():
+                    await self._park_all()
+            return mine.result()
+        finally:
+            self._waiting.pop(mine, None)
+
+    async def _park_all(self) -> None:
+        """All that waits now; should it fail, whoever is next tries again what still waits."""
+        taken = dict(self._waiting)
+        parked = [each for work in taken.values() for each in work]
+        done = await self._steady.retried(park, self.context, self.lane, parked)
+        for future in taken:
+            if not future.done():
+                future.set_result(done)
 
 
 def _payload(item: Work) -> str:
