@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # all are exported, and not declared so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 
 from tests.acceptance.installation import Installation, installed
 from tests.acceptance.load import Load
@@ -18,6 +28,8 @@ from tests.servers.postgres import Server, prepared
 from tests.servers.proxy import Proxy, proxy_to
 from tests.servers.sandbox import SandboxProcess
 
+PATIENCE_SECONDS = 240.0
+"""What waited in an outage is caught up with in seconds; a machine that does much else at a time takes longer."""
 LINES = 60
 """So many may be logged for one outage, however long it takes."""
 
@@ -107,7 +119,7 @@ def all_go_away(somewhere: Place, outages: Mapping[str, Outage], seconds: float)
             installation.wait_ready()
             lines = said.read_text().splitlines()[before:]
             assert len(lines) <= LINES, f"{name}: {len(lines)} lines\n" + "\n".join(lines)
-    installation.wait_equal()
+    installation.wait_equal(PATIENCE_SECONDS)
     load.check()
 
 
@@ -123,3 +135,114 @@ def test_outages_are_sat_out(somewhere: Place) -> None:
 def test_long_outages_are_sat_out(somewhere: Place) -> None:
     """A minute of each."""
     all_go_away(somewhere, somewhere.outages(), 60)
+
+
+@pytest.fixture
+def room(sqlite_installation: Installation) -> Iterator[Room]:
+    """The log's folder on a disk that can be filled; where none can be mounted, a limit of the kernel's on files."""
+    folder = sqlite_installation.folder / ".bothways"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        yield Limit(sqlite_installation)
+        return
+    try:
+        yield Disk(folder)
+    finally:
+        sqlite_installation.stop_all()
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_sat_out(room: Room, sqlite_installation: Installation) -> None:
+    """The log takes nothing; it is told what is wrong, few times; with room again all is caught up with."""
+    installation = sqlite_installation
+    installation.start()
+    installation.wait_ready()
+    with Load(installation, seed=5) as load:
+        installation.until(lambda: load.edits > 20, "people are at work")
+        room.fill()
+        installation.until(lambda: told(installation), "readiness tells of it")
+        time.sleep(4)
+        room.free()
+        installation.wait_ready()
+    installation.wait_equal(PATIENCE_SECONDS)
+    load.check()
+    lines = (installation.folder / "up.log").read_text().splitlines()
+    assert len(lines) <= LINES, "\n".join(lines)
+
+
+def told(installation: Installation) -> bool:
+    """Whether ``/readyz`` says that the log has no room, or cannot be used."""
+    answer = installation.readiness()
+    return answer is not None and ("no space is left" in answer.text or "cannot be used" in answer.text)
+
+
+class Room(Protocol):
+    """Where the log is kept."""
+
+    def fill(self) -> None:
+        """Leave no room."""
+        ...
+
+    def free(self) -> None:
+        """Leave room again."""
+        ...
+
+
+class Disk:
+    """A file system of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._filler = folder / "filler"
+
+    def fill(self) -> None:
+        filler = os.open(self._filler, os.O_CREAT | os.O_WRONLY)
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    os.write(filler, bytes(4096))
+        finally:
+            os.close(filler)
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+
+class Limit:
+    """The kernel refuses the process's writes beyond a size."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def fill(self) -> None:
+        self._set(65_536)
+
+    def free(self) -> None:
+        self._set(resource.RLIM_INFINITY)
+
+    def _set(self, size: int) -> None:
+        process = self._installation.processes["up"]
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def test_a_topic_that_takes_little_stops_nobody(kafka_installation: Installation) -> None:
+    """Many small changes go in batches that fit; a row that does not fit is kept in step like any other."""
+    installation = kafka_installation
+    assert installation.run("setup").returncode == 0
+    topic = f"{installation.prefix}.changes"
+    admin = AdminClient({"bootstrap.servers": installation.log.removeprefix("kafka://")})
+    narrow = ConfigEntry("max.message.bytes", "4000", incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[narrow])
+    admin.incremental_alter_configs([changed])[changed].result(30)
+    installation.sql("ALTER TABLE customers ADD COLUMN notes text")
+    installation.start()
+    installation.wait_ready()
+    installation.sql("INSERT INTO customers (name) SELECT 'small ' || i FROM generate_series(1, 60) i")
+    installation.sql("INSERT INTO customers (name, notes) VALUES ('large', repeat('0123456789', 2000))")
+    installation.sql("INSERT INTO customers (name) VALUES ('after it')")
+    installation.wait_equal(PATIENCE_SECONDS)
+    assert len(installation.customers()) == 62
+    assert "role.failed" not in (installation.folder / "up.log").read_text()
