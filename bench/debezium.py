@@ -46,14 +46,16 @@ PATIENCE_SECONDS = 120.0
 
 
 @contextlib.contextmanager
-def their_capture(at: Servers, connection: psycopg.Connection[Any], slot: str, offsets: Path) -> Iterator[int]:
-    """Debezium Server reading the slot, from where the file of offsets says; gives its process id."""
+def their_capture(
+    at: Servers, connection: psycopg.Connection[Any], slot: str, offsets: Path | None = None
+) -> Iterator[tuple[int, Path]]:
+    """Debezium Server reading the slot, from where the file of offsets says; gives its process id and its own file."""
     settings = connect.source_settings(at.database, PREFIX, slot, "public.customers")
     settings |= {"publication.name": "bench", "publication.autocreate.mode": "disabled"}
     settings |= {"provide.transaction.metadata": "false"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if offsets.exists():
+        if offsets is not None:
             shutil.copy(offsets, folder / "offsets")
         with debezium.running(folder, at.log.removeprefix("kafka://"), settings) as process:
             query = "select from pg_replication_slots where slot_name = %s and active"
@@ -62,10 +64,18 @@ def their_capture(at: Servers, connection: psycopg.Connection[Any], slot: str, o
                 if process.poll() is not None or time.monotonic() > end:
                     raise RuntimeError((folder / "debezium.log").read_text()[-3000:])
                 time.sleep(0.005)
-            yield process.pid
-            process.terminate()  # it writes its offsets down
-            process.wait()
-            shutil.copy(folder / "offsets", offsets)
+            yield process.pid, folder / "offsets"
+
+
+def keep(offsets: Path, copy: Path) -> None:
+    """A copy of the file of offsets, once it is written."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (offsets.exists() and offsets.stat().st_size):
+        if time.monotonic() > end:
+            raise RuntimeError("Debezium Server wrote no offsets")
+        time.sleep(0.1)
+    time.sleep(1.0)  # it is written in one go
+    shutil.copy(offsets, copy)
 
 
 def until(at: Servers, messages: int) -> float:
@@ -82,16 +92,16 @@ def backlog(at: Servers, connection: psycopg.Connection[Any], rounds: int, folde
     """Rows a second and memory of both."""
     connection.execute("select pg_create_logical_replication_slot('begin', 'pgoutput')")
     begin = folder / "begin"
-    with their_capture(at, connection, copied_slot(connection, "begin"), begin):
+    with their_capture(at, connection, copied_slot(connection, "begin")) as (_, offsets):
         connection.execute("insert into customers (id, name) values (0, 'known to both')")
         until(at, 1)
+        keep(offsets, begin)
     connection.execute("call fill(1, %s, %s)", [BACKLOG_ROWS, ROWS_A_TRANSACTION])
     _, end = wal_end(connection)
     theirs, ours, their_mb, our_mb = [], [], 0.0, 0.0
     for number in range(rounds + 1):
         before = messages_on(at, TOPIC)
-        shutil.copy(begin, folder / "round")
-        with their_capture(at, connection, copied_slot(connection, "begin"), folder / "round") as process:
+        with their_capture(at, connection, copied_slot(connection, "begin"), begin) as (process, _):
             started = time.perf_counter()
             seconds = until(at, before + BACKLOG_ROWS) - started
             their_mb = max(their_mb, peak_mb(process))
@@ -109,11 +119,11 @@ def backlog(at: Servers, connection: psycopg.Connection[Any], rounds: int, folde
     )
 
 
-def latency(at: Servers, connection: psycopg.Connection[Any], folder: Path) -> None:
+def latency(at: Servers, connection: psycopg.Connection[Any]) -> None:
     """Commit → a consumer has the message, of both."""
     connection.execute("truncate customers")
     connection.execute("select pg_create_logical_replication_slot('theirs', 'pgoutput')")
-    with their_capture(at, connection, "theirs", folder / "latency"):
+    with their_capture(at, connection, "theirs"):
         commit_to_message(at, connection, TOPIC, 1_000_000)
         their_p50, their_p99 = commit_to_message(at, connection, TOPIC, 2_000_000)
     connection.execute("truncate customers")
@@ -139,7 +149,7 @@ def main() -> None:
     with servers() as at, tempfile.TemporaryDirectory() as name, psycopg.connect(at.database, autocommit=True) as admin:
         asyncio.run(_make_topic(at))
         backlog(at, admin, arguments.rounds, Path(name))
-        latency(at, admin, Path(name))
+        latency(at, admin)
 
 
 async def _make_topic(at: Servers) -> None:

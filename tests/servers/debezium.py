@@ -41,6 +41,7 @@ def running(folder: Path, kafka: str, source: Mapping[str, str]) -> Iterator[sub
         "debezium.format.key.schemas.enable": "false",
         "debezium.format.value.schemas.enable": "false",
         "debezium.source.offset.storage.file.filename": str(folder / "offsets"),
+        "debezium.source.offset.flush.interval.ms": "1000",
         "quarkus.http.port": "0",
         "quarkus.log.level": "WARN",
         **TUNED,
