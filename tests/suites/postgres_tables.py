@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from bothways.connectors.postgres.capture import PostgresCapture
@@ -232,6 +233,20 @@ class PostgresTableSuite:
         )
         rows = await own.messages(tmp_path, '{"id":2}')
         shown(rows, await own.rows())
+
+    async def test_columns_that_are_kept_off_the_log(self, database: str, slot: str, tmp_path: Path) -> None:
+        """A publication may show some columns only, as long as the mapped ones are among them: setup leaves it so."""
+        with psycopg.connect(database) as connection:
+            if connection.info.server_version < 150_000:
+                pytest.skip("before 15 a publication shows all columns")
+        own = Captured(database, slot, TableMap("item", "items", "items", frozenset({"name"})))
+        own.run("create table items (id integer primary key, name text, secret text, note text)")
+        await own.setup()
+        own.run(f"alter publication {slot} set table items (id, note)")
+        assert any("mapped columns" in each for each in await own.setup())
+        assert await own.setup() == ["everything was in place"]
+        own.run("insert into items values (1, 'a', 'secret', 'n')")
+        assert await own.messages(tmp_path, '{"id":1}') == {'{"id":1}': {"id": 1, "name": "a", "note": "n"}}
 
 
 def _columns(database: str) -> list[str]:

@@ -219,11 +219,17 @@ async def test_users_without_the_right(postgres_server: str, tables: str, slot: 
             sql.execute(caught.value.hint.encode())
         await setup(url, BOTH, slot=slot, publication=slot)
         sql.execute("ALTER TABLE customers OWNER TO postgres")
+        sql.execute(f"ALTER PUBLICATION {slot} OWNER TO postgres".encode())  # from here on an administrator's
+        sql.execute(f"ALTER PUBLICATION {slot} SET (publish_via_partition_root = false)".encode())
         assert await setup(url, [INVOICES], slot=slot, publication=slot, narrow=False) == ["everything was in place"]
+        sql.execute(f"ALTER PUBLICATION {slot} SET (publish = 'insert')".encode())
+        with pytest.raises(SettingsError, match="belongs to somebody else") as caught:
+            await setup(url, [INVOICES], slot=slot, publication=slot, narrow=False)
+        sql.execute(caught.value.hint.encode())
         with pytest.raises(Forbidden, match="permission denied") as denied:
             await setup(url, BOTH, slot=slot, publication=slot)
         assert denied.value.hint.startswith("GRANT SELECT, INSERT, UPDATE, DELETE ON customers TO")
-        await teardown(url, slot=slot, publication=slot)
+        await teardown(tables, slot=slot, publication=slot)
     finally:
         sql.execute(f"DROP OWNED BY {user}; DROP ROLE {user}".encode())
 

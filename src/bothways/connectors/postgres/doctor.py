@@ -18,7 +18,7 @@ from bothways.connectors.postgres.setting_up import connected
 from bothways.connectors.postgres.setup import no_free_slot, slot_there
 from bothways.connectors.postgres.store import Limits, PostgresStore
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
-from bothways.connectors.postgres.wholeness import triggered
+from bothways.connectors.postgres.wholeness import stored_columns, triggered
 from bothways.model.errors import BothwaysError, SettingsError
 from bothways.model.finding import Finding, Grade, fault, ok, warning
 from bothways.state.schema import installation, require_current
@@ -59,7 +59,8 @@ class _Examination:
         await self._clock()
         described = [await self._table(table, server.username) for table in self.tables]
         if self.captures_wal:
-            await self._publication([each for each in described if each is not None])
+            there = zip(self.tables, described, strict=True)
+            await self._publication([(each, stored_columns(table, each)) for table, each in there if each is not None])
             await self._slot()
             await self._room()
         else:
@@ -114,7 +115,7 @@ class _Examination:
 
     # ----------------------------------------------------------------------------------------------- what setup makes
 
-    async def _publication(self, described: Sequence[TableDescription]) -> None:
+    async def _publication(self, described: publishing.Wanted) -> None:
         what, name = f"publication {self.publication}", self.publication
         async with self._trying(what):
             there = await publishing.look(self.connection, name)

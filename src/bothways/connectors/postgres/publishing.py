@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +17,27 @@ GENERATED_SINCE = 180_000
 """From this version of the server on a publication can show generated columns, those that are stored."""
 
 
+Wanted = Sequence[tuple[TableDescription, frozenset[str]]]
+"""Tables, and of each the columns that have to be shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
     """What there is."""
 
+    name: str
     tables: frozenset[str]
     """As SQL."""
     filtered: frozenset[str]
     """Of these it shows some rows only."""
-    narrowed: frozenset[str]
-    """Of these it shows some columns only."""
+    columns: Mapping[str, frozenset[str]]
+    """Of these it shows these columns only: somebody may want the others kept off the log."""
     whole: bool
     """Every kind of change is published."""
     well_set: bool
     """So are partitions, by way of their table, and stored generated columns."""
+    ours: bool
+    """The user may change it; else an administrator has made it for us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ async def look(connection: Connection, name: str) -> Publication | None:
     found = await (await connection.execute(_PUBLICATION, {"name": name})).fetchone()
     if found is None:
         return None
-    everything, whole, well_set, tables = found
+    everything, whole, well_set, ours, tables = found
     if everything:
         raise SettingsError(
             f"the publication {name} is of all tables, and would show the sync its own",
@@ -56,34 +63,50 @@ async def look(connection: Connection, name: str) -> Publication | None:
         )
     named = [(f"{quoted(schema)}.{quoted(table)}", rows, columns) for schema, table, rows, columns in tables]
     return Publication(
+        name,
         frozenset(table for table, _, _ in named),
         frozenset(table for table, rows, _ in named if rows),
-        frozenset(table for table, _, columns in named if columns),
+        {table: frozenset(columns) for table, _, columns in named if columns is not None},
         whole,
         well_set,
+        ours,
     )
 
 
-def to_be_added(found: Publication | None, tables: Sequence[TableDescription]) -> list[TableDescription]:
-    """The tables that have to be put into the publication (once more): only their owner may do that."""
-    present = frozenset() if found is None else found.tables - found.filtered - found.narrowed
-    return [table for table in tables if table.sql_name not in present]
+def to_be_added(found: Publication | None, tables: Wanted) -> list[TableDescription]:
+    """The tables that have to be put into the publication (once more): only their owner may do that.
+
+    Raises ``SettingsError`` where the publication leaves out changes, and is not the user's to mend.
+    """
+    if found is None:
+        return [table for table, _ in tables]
+    if not found.whole and not found.ours:
+        raise SettingsError(
+            f"the publication {found.name} leaves out some kinds of change, and belongs to somebody else",
+            hint=f"ALTER PUBLICATION {quoted(found.name)} SET (publish = 'insert, update, delete, truncate');",
+        )
+    return [
+        table
+        for table, columns in tables
+        if table.sql_name not in found.tables - found.filtered
+        or not columns <= found.columns.get(table.sql_name, columns)
+    ]
 
 
 async def bring_up(
-    connection: Connection, name: str, found: Publication | None, tables: Sequence[TableDescription], *, narrow: bool
+    connection: Connection, name: str, found: Publication | None, tables: Wanted, *, narrow: bool
 ) -> Brought:
-    """Make the publication, or have it show these tables whole. ``narrow``: and no others."""
+    """Make the publication, or have it show all rows of these tables, and these columns. ``narrow``: and no others."""
     if found is None:
-        return await _make(connection, name, tables)
+        return await _make(connection, name, [table for table, _ in tables])
     done: list[str] = []
     publication = f"PUBLICATION {quoted(name)}"
-    if not (found.whole and found.well_set):
+    if found.ours and not (found.whole and found.well_set):
         await connection.execute(f"ALTER {publication} SET ({_options(connection)})".encode())
         done.append(f"set what the publication {name} shows" + ("" if found.whole else ": it left out changes"))
     done += await _add(connection, publication, name, found, tables)
-    filtered = found.filtered & {table.sql_name for table in tables}
-    dropped = sorted(found.tables - {table.sql_name for table in tables})
+    wanted = {table.sql_name for table, _ in tables}
+    filtered, dropped = found.filtered & wanted, sorted(found.tables - wanted)
     if narrow and dropped:
         await connection.execute(f"ALTER {publication} DROP TABLE {', '.join(dropped)}".encode())
         done += [f"{table} is no longer captured: the publication {name} is not of it any more" for table in dropped]
@@ -101,18 +124,20 @@ async def _make(connection: Connection, name: str, tables: Sequence[TableDescrip
     return Brought([f"made the publication {name} of {listed or 'no table'}"])
 
 
-async def _add(
-    connection: Connection, publication: str, name: str, found: Publication, tables: Sequence[TableDescription]
-) -> list[str]:
+async def _add(connection: Connection, publication: str, name: str, found: Publication, tables: Wanted) -> list[str]:
     done = []
     # Not SET TABLE: that wants the ownership of tables, too, which are published already.
     wanted = {table.sql_name: table for table in to_be_added(found, tables)}
+    columns = {
+        table.sql_name: found.columns[table.sql_name] | each for table, each in tables if _narrowed(found, table)
+    }
     mended, added = sorted(wanted.keys() & found.tables), sorted(wanted.keys() - found.tables)
-    if mended:
+    for table in mended:
+        listed = f" ({', '.join(map(quoted, sorted(columns[table])))})" if table in columns else ""
         async with connection.transaction():
-            for action in ("DROP", "ADD"):
-                await connection.execute(f"ALTER {publication} {action} TABLE {', '.join(mended)}".encode())
-        done.append(f"the publication {name} shows all rows and columns now of {', '.join(mended)}")
+            await connection.execute(f"ALTER {publication} DROP TABLE {table}".encode())
+            await connection.execute(f"ALTER {publication} ADD TABLE {table}{listed}".encode())
+        done.append(f"the publication {name} shows all rows and mapped columns now of {table}")
     if added:
         await connection.execute(f"ALTER {publication} ADD TABLE {', '.join(added)}".encode())
         done.append(f"added to the publication {name}: {', '.join(added)}")
@@ -124,6 +149,10 @@ async def _add(
     return done
 
 
+def _narrowed(found: Publication, table: TableDescription) -> bool:
+    return table.sql_name in found.columns
+
+
 def _options(connection: Connection) -> str:
     generated = ", publish_generated_columns = stored" if connection.info.server_version >= GENERATED_SINCE else ""
     return f"publish = 'insert, update, delete, truncate', publish_via_partition_root = true{generated}"
@@ -132,9 +161,11 @@ def _options(connection: Connection) -> str:
 # What only some versions have is asked for by way of JSON.
 _PUBLICATION = """
 SELECT p.puballtables, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate,
-       p.pubviaroot AND coalesce(to_jsonb(p)->>'pubgencols', 's') = 's',
+       p.pubviaroot AND coalesce(to_jsonb(p)->>'pubgencols', 's') = 's', pg_has_role(p.pubowner, 'USAGE'),
        (SELECT coalesce(json_agg(json_build_array(n.nspname, c.relname, to_jsonb(r)->>'prqual' IS NOT NULL,
-                                                  to_jsonb(r)->>'prattrs' IS NOT NULL)), '[]')
+                                                  (SELECT json_agg(a.attname) FROM pg_attribute a
+                                                   WHERE a.attrelid = r.prrelid
+                                                     AND to_jsonb(r)->'prattrs' @> to_jsonb(a.attnum)))), '[]')
         FROM pg_publication_rel r JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE r.prpubid = p.oid)
 FROM pg_publication p WHERE p.pubname = %(name)s

@@ -20,6 +20,7 @@ from bothways.connectors.postgres.setting_up import (
     refuse_reader,
 )
 from bothways.connectors.postgres.tables import TableDescription, describe, quoted
+from bothways.connectors.postgres.wholeness import stored_columns
 from bothways.model.errors import Busy, SettingsError
 from bothways.state.tables import SCHEMA
 from bothways.sync.mapping import TableMap
@@ -79,7 +80,8 @@ async def setup(
         published = await publishing.look(connection, publication)
         if published is None:
             done += await _drop_stuck_slot(connection, slot)
-        brought = await publishing.bring_up(connection, publication, published, described, narrow=narrow)
+        wanted = [(found, stored_columns(table, found)) for table, found in zip(tables, described, strict=True)]
+        brought = await publishing.bring_up(connection, publication, published, wanted, narrow=narrow)
         done += brought.done
         if brought.missed and missed is not None:
             await missed()
@@ -124,7 +126,7 @@ async def _checked(
         raise no_free_slot()
     published = await publishing.look(connection, publication)
     described = [(table, await describe(connection, table)) for table in tables]
-    there = [found for _, found in described if found is not None]
+    there = [(found, stored_columns(table, found)) for table, found in described if found is not None]
     await check_rights(connection, publication, publishing.to_be_added(published, there))
     checked = []
     for table, found in described:

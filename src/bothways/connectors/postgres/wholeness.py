@@ -99,7 +99,7 @@ class Published:
         if name in self.filtered:
             return Trouble(f"{of} shows some rows of {where} only", _SETUP, loses=True)
         columns = self.columns[name]
-        hidden = [] if columns is None else _stored(table, described) - columns
+        hidden = [] if columns is None else stored_columns(table, described) - columns
         if hidden:
             first = min(hidden)
             return Trouble(
@@ -108,7 +108,7 @@ class Published:
         return None
 
 
-def _stored(table: TableMap, described: TableDescription) -> frozenset[str]:
+def stored_columns(table: TableMap, described: TableDescription) -> frozenset[str]:
     """The mapped columns that the WAL can show: those that are there, and are not computed by the database."""
     wanted = {*table.columns, *described.key}
     return frozenset(name for name in wanted & set(described.columns) if not described.columns[name].computed)
