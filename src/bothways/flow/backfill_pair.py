@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import structlog
 
+from bothways.flow.brake import HeldBack
 from bothways.flow.context import Context, Patience
 from bothways.flow.course import Course, Phase, load_course, lost_since, next_phase, store_course
 from bothways.flow.crew import Crew, Stopped
@@ -199,7 +200,11 @@ class PairBackfill:
 
     async def _deliver(self, key: str) -> None:
         async def work() -> None:
-            if not await self.outward.deliver(RecordId(self.mapping.entity, key), Trigger()):
+            try:
+                settled = await self.outward.deliver(RecordId(self.mapping.entity, key), Trigger())
+            except HeldBack:  # its object is gone, and the row's deletion waits: delivery takes it up from the link
+                settled = False
+            if not settled:
                 self.tally.waiting += 1
 
         await self._guarded(Direction.OUT, key, work)
