@@ -17,6 +17,7 @@ from bothways.connectors.postgres.handover import Handover
 from bothways.connectors.postgres.trigger_capture import PostgresTriggerCapture
 from bothways.eventlog.form import Form
 from bothways.eventlog.sqlite import SqliteLog
+from bothways.model.errors import Busy, SettingsError, SourceLost
 from bothways.ports import Role
 from tests.integration.postgres_capture.support import PostgresSource
 from tests.suites.capture import END, edit, fold, items, key, messages_until, open_topic, positions, running
@@ -111,3 +112,30 @@ async def test_there_and_back_under_load(switching: Switching) -> None:
     assert (
         await switching.source.sql("select from pg_replication_slots where slot_name = %s", switching.source.slot) == []
     )
+
+
+async def test_interrupted_in_the_middle(switching: Switching) -> None:
+    """Neither way captures until the change was finished; then nothing is missing."""
+    by_log = await switching.by_log()
+    await switching.source.run("insert into items values (1, 'in the WAL', 0)")
+    await outbox_setup.setup(switching.source.url, switching.tables, slot=switching.source.slot)
+    await switching.source.run("insert into items values (2, 'in the outbox', 0)")
+    with pytest.raises(SourceLost, match="not finished"):
+        await PostgresTriggerCapture(switching.source.url, switching.tables, switching.log, name="test").run()
+    with pytest.raises(SourceLost, match="by triggers"):
+        await by_log.run()
+    with pytest.raises(SettingsError, match="not finished"):
+        await switching.by_log()
+    async with running(await switching.by_triggers()):
+        await switching.ends()
+
+
+async def test_while_somebody_captures(switching: Switching) -> None:
+    """It refuses, either way, and changes nothing."""
+    async with running(await switching.by_log()):
+        with pytest.raises(Busy, match="reads the slot"):
+            await switching.by_triggers()
+    async with running(await switching.by_triggers()):
+        with pytest.raises(Busy, match="being captured"):
+            await switching.by_log()
+        await switching.ends()

@@ -131,7 +131,7 @@ async def _make(connection: Connection, tables: Sequence[TableDescription], slot
     reads = slot is not None and await one_row(connection, _SLOT, slot) is not None
 
     async def work() -> None:
-        if reads and await one_row(connection, f"{_SLOT} AND active_pid IS NOT NULL", str(slot)):
+        if reads and await one_row(connection, f"{_SLOT} AND active_pid IS NOT NULL", str(slot)) is not None:
             raise Busy(f"somebody reads the slot {slot}", hint="stop `bothways up` first, wherever it runs")
         await connection.execute(TABLES.encode())
         for table in tables:
