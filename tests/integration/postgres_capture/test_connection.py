@@ -129,13 +129,13 @@ async def test_a_log_that_takes_nothing_for_longer_than_the_server_waits(
     await log.ensure([Topic(topic)])
     capture = source.capture([items(source, topic)], log)
     async with running(capture):
-        before = await source.confirmed()
+        before = await source.wal_end()
         await source.run("insert into items select i, 'a', i from generate_series(1, 20000) i")
         reader = "select active_pid from pg_replication_slots where slot_name = %s"
         ((pid,),) = await source.sql(reader, source.slot)
         await asyncio.sleep(3)  # three times as long as the server waits
         assert await source.sql(reader, source.slot) == [(pid,)]
-        assert await source.confirmed() == before
+        assert await source.confirmed() <= before
         log.open.set()
         await source.run(f"insert into items values ({END}, 'end', 0)")
         messages = await messages_until(log, topic, key(END))
