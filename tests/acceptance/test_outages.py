@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # all are exported, and not declared so
     AdminClient,
@@ -21,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # all are exp
     ConfigResource,
 )
 
+from bothways.connectors.postgres.setting_up import SETUP_LOCK
 from tests.acceptance.installation import Installation, installed
 from tests.acceptance.load import Load
 from tests.servers.kafka import Broker
@@ -232,11 +234,7 @@ def test_a_topic_that_takes_little_stops_nobody(kafka_installation: Installation
     """Many small changes go in batches that fit; a row that does not fit is kept in step like any other."""
     installation = kafka_installation
     assert installation.run("setup").returncode == 0
-    topic = f"{installation.prefix}.changes"
-    admin = AdminClient({"bootstrap.servers": installation.log.removeprefix("kafka://")})
-    narrow = ConfigEntry("max.message.bytes", "4000", incremental_operation=AlterConfigOpType.SET)
-    changed = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[narrow])
-    admin.incremental_alter_configs([changed])[changed].result(30)
+    narrow(installation, f"{installation.prefix}.changes")
     installation.sql("ALTER TABLE customers ADD COLUMN notes text")
     installation.start()
     installation.wait_ready()
@@ -246,3 +244,70 @@ def test_a_topic_that_takes_little_stops_nobody(kafka_installation: Installation
     installation.wait_equal(PATIENCE_SECONDS)
     assert len(installation.customers()) == 62
     assert "role.failed" not in (installation.folder / "up.log").read_text()
+
+
+def test_an_event_that_no_topic_takes_is_kept_in_the_state(kafka_installation: Installation) -> None:
+    """A customer of Stripe's that is too large for the topic of events arrives like any other, and those after it do.
+
+    So it does where only the poller finds it, among others.
+    """
+    installation = kafka_installation
+    assert installation.run("setup").returncode == 0
+    narrow(installation, f"{installation.prefix}.stripe.customer")
+    admin, large = installation.stripe.admin, {f"note {number}": "0123456789" * 40 for number in range(15)}
+    admin.create("customer", name="missed")
+    admin.create("customer", name="missed, large", metadata=large)
+    admin.create("customer", name="missed, after it")
+    installation.start()
+    installation.wait_ready()
+    installation.until(lambda: len(installation.rows()) == 3, "what the poller found is here")
+    admin.create("customer", name="large", metadata=large)
+    admin.create("customer", name="after it")
+    installation.wait_equal(PATIENCE_SECONDS)
+    assert sorted(row["name"] for row in installation.rows()) == [
+        "after it",
+        "large",
+        "missed",
+        "missed, after it",
+        "missed, large",
+    ]
+    assert installation.letters() == []
+    said = (installation.folder / "up.log").read_text()
+    assert ("event.oversized" in said, "poll.failed" in said, "role.failed" in said) == (True, False, False)
+
+
+def narrow(installation: Installation, topic: str) -> None:
+    """The topic takes no message above 4,000 bytes from now on."""
+    admin = AdminClient({"bootstrap.servers": installation.log.removeprefix("kafka://")})
+    entry = ConfigEntry("max.message.bytes", "4000", incremental_operation=AlterConfigOpType.SET)
+    changed = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([changed])[changed].result(30)
+
+
+def test_a_start_waits_for_what_is_away(tmp_path: Path, stripe_process: SandboxProcess) -> None:
+    """PostgreSQL and Kafka come later than `up`, and the set-up is cut off in its middle: it waits, in few words."""
+    with place(tmp_path, stripe_process, "kafka") as somewhere:
+        installation, server, broker = somewhere.installation, somewhere.server, somewhere.broker
+        assert broker is not None
+        server.stop()
+        broker.kill()
+        installation.start()
+        said = installation.folder / "up.log"
+        installation.until(lambda: "setup.waits" in said.read_text(), "it waits for PostgreSQL")
+        server.start()
+        installation.until(lambda: said.read_text().count("setup.waits") == 2, "it waits for Kafka")
+        with psycopg.connect(installation.database, autocommit=True) as held:
+            held.execute("SELECT pg_advisory_lock(%s)", [SETUP_LOCK])
+            broker.start()
+            waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            pid = installation.until(lambda: installation.sql(waits), "it is in the middle")[0]["pid"]
+            installation.sql("SELECT pg_terminate_backend(%s)", pid)
+            installation.until(lambda: said.read_text().count("setup.waits") == 3, "it was cut off")
+        installation.wait_ready()
+        installation.add(name="Ada")
+        installation.wait_equal()
+        assert installation.stop() == 0
+        server.stop()
+        installation.start()
+        installation.until(lambda: said.read_text().count("setup.waits") == 4, "it waits again")
+        assert installation.stop() == 0

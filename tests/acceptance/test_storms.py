@@ -118,7 +118,7 @@ def kill_one(installation: Installation, chance: random.Random) -> None:
 
 
 def start(installation: Installation, name: str, roles: str) -> None:
-    """Until it is up: one that is cut off while it sets up ends, for its supervisor to start it again."""
+    """Until it is up: one that is cut off while it sets up begins anew."""
     log = installation.folder / f"{name}.log"
     before = log.read_text().count('"event": "up"') if log.exists() else 0
     installation.start(name, "--only", roles)

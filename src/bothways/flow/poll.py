@@ -10,11 +10,11 @@ from typing import NoReturn
 
 import structlog
 
-from bothways.flow.receive import event_messages
+from bothways.flow.receive import Appends, event_messages
 from bothways.flow.retry import Backoff
 from bothways.model.errors import Forbidden, Transient
 from bothways.model.values import Value
-from bothways.ports import Catalogue, Checkpoints, Clock, EventFeed, Log, RawEvent
+from bothways.ports import Catalogue, Checkpoints, Clock, EventFeed, RawEvent
 
 OVERLAP_SECONDS = 600
 """What is read again each time: events may become visible after younger ones."""
@@ -82,7 +82,7 @@ class Poller:
         self,
         feed: EventFeed,
         catalogue: Catalogue,
-        log: Log,
+        log: Appends,
         clock: Clock,
         *,
         system: str,

@@ -19,11 +19,12 @@ from bothways.connectors.postgres.capture import PostgresCapture
 from bothways.connectors.postgres.trigger_capture import PostgresTriggerCapture
 from bothways.flow.deliver import Deliver
 from bothways.flow.letters import DeadLetters
+from bothways.flow.oversized import LogOrState
 from bothways.flow.poll import Poller, Recent
 from bothways.flow.receive import WebhookReceiver
-from bothways.flow.supervise import Supervisor
+from bothways.flow.supervise import CLEAN, Supervisor
 from bothways.insight.metrics import Metrics
-from bothways.model.errors import SettingsError
+from bothways.model.errors import SettingsError, Transient
 from bothways.ports import Records, Role
 from bothways.state.cleanup import Cleanup, rules
 from bothways.wiring.address import HealthOnly, take
@@ -32,8 +33,9 @@ from bothways.wiring.installing import remember_gap, set_up_parts
 from bothways.wiring.lanes import in_words, watch_lanes
 from bothways.wiring.numbers import watch_capture, watch_delivery, watch_outbox, watch_slot
 from bothways.wiring.parts import Parts, opened
+from bothways.wiring.patience import Patience
 from bothways.wiring.reporting import reporting
-from bothways.wiring.topics import delivery_group, topics_by_object
+from bothways.wiring.topics import delivery_group, event_topics, topics_by_object
 
 _log = structlog.get_logger(__name__)
 
@@ -57,34 +59,53 @@ class Assembly:
 
 
 async def run_roles(settings: Settings, names: Sequence[str], listen: str | None) -> int:
-    """Set up, then run these roles until a signal; returns the exit code."""
+    """Set up, then run these roles until a signal; returns the exit code.
+
+    What does not answer, or is cut off meanwhile, is waited for: the set-up is made anew until it is done.
+    """
     with reporting(settings):
         return await _run(settings, names, listen)
 
 
 async def _run(settings: Settings, names: Sequence[str], listen: str | None) -> int:
-    async with opened(settings) as parts:
-        for line in await set_up_parts(parts):
-            _log.info("setup.done", what=line)
-        await tell_what_waits(parts)
-        assembly = Assembly()
-        for name in names:
-            await ROLES[name](parts, assembly)
-        supervisor: Supervisor | None = None
+    patience = Patience()
+    while True:
+        async with opened(settings) as parts:
+            try:
+                supervisor = await _assemble(parts, names, listen)
+            except Transient as error:
+                trouble = error
+            else:
+                return await supervisor.run()
+        if await patience.stopped(trouble):
+            return CLEAN
 
-        def health() -> Mapping[str, str | None]:
-            return {**supervisor.ready(), **assembly.receiving()} if supervisor else {}
 
-        supervisor = Supervisor([*assembly.roles, await _server(parts, assembly, listen, health)])
-        _log.info("up", roles=list(names), slot=settings.slot, log=settings.log.url)
-        return await supervisor.run()
+async def _assemble(parts: Parts, names: Sequence[str], listen: str | None) -> Supervisor:
+    """Set up, and put these roles together. Raises ``Transient`` where something does not answer yet."""
+    for line in await set_up_parts(parts):
+        _log.info("setup.done", what=line)
+    await tell_what_waits(parts)
+    assembly = Assembly()
+    for name in names:
+        await ROLES[name](parts, assembly)
+    supervisor: Supervisor | None = None
+
+    def health() -> Mapping[str, str | None]:
+        return {**supervisor.ready(), **assembly.receiving()} if supervisor else {}
+
+    supervisor = Supervisor([*assembly.roles, await _server(parts, assembly, listen, health)])
+    _log.info("up", roles=list(names), slot=parts.settings.slot, log=parts.settings.log.url)
+    return supervisor
 
 
 async def _receive(parts: Parts, assembly: Assembly) -> None:
     """Webhooks, and the poller for what they missed."""
-    log, catalogue = await parts.log(), await parts.catalogue()
+    catalogue, entities = await parts.catalogue(), event_topics(parts.settings)
     for name, system in (await parts.connected()).items():
         topics, recent = topics_by_object(parts.settings, name), Recent()
+        own = {topic: entity for topic, (of, entity) in entities.items() if of == name}
+        log = LogOrState(await parts.log(), catalogue, parts.clock, system.feed, name, own)
         interval = parts.settings.systems[name].poll
         assembly.receivers[name] = WebhookReceiver(system.verify, log, topics, appended=recent.add)
         assembly.roles.append(
