@@ -337,7 +337,12 @@ async def edit(source: CaptureSource, chance: random.Random) -> None:
                     ],
                 ]
             )
-        await asyncio.shield(source.run(*statements))
+        change = asyncio.create_task(source.run(*statements))
+        try:
+            await asyncio.shield(change)
+        except asyncio.CancelledError:
+            await change  # the connection is somebody else's next
+            raise
         await asyncio.sleep(0.005)  # a load, not as much as goes
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bothways.connectors.postgres import outbox_setup, threaded, trigger_capture
+from bothways.connectors.postgres import outbox, outbox_setup, threaded, trigger_capture
 from bothways.connectors.postgres import setup as log_setup
 from bothways.connectors.postgres.outbox_status import look_at_outbox
 from bothways.connectors.postgres.store import Limits, PostgresStore
@@ -137,6 +137,40 @@ async def test_a_lost_notification_is_only_slower(
     async with running(source.capture([items(source, log[1])], log[0])):
         await source.run(f"insert into items values ({END}, 'end', 0)")
         await messages_until(*log, key(END))
+
+
+async def asleep(source: TriggerSource) -> None:
+    """Wait until capture says that it sleeps."""
+    sleeper = "select pid from pg_locks where locktype = 'advisory' and classid::bigint << 32 | objid::bigint = %s"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await source.sql(sleeper, outbox.ASLEEP):  # noqa: ASYNC110  # the server tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_only_who_sleeps_is_notified(source: TriggerSource) -> None:
+    """Transactions that notify wait for each other's commit: while nobody sleeps, none does."""
+    async with await psycopg.AsyncConnection.connect(source.url, autocommit=True) as listening:
+        await listening.execute(f"listen {outbox.CHANNEL}")
+        await source.run("insert into items values (1, 'awake', 0)")
+        await listening.execute("select pg_advisory_lock(%s)", [outbox.ASLEEP])
+        await source.run("insert into items values (2, 'asleep', 0), (3, 'asleep', 0)")
+        assert len([found async for found in listening.notifies(timeout=0.2)]) == 1
+
+
+async def test_who_looked_before_capture_slept_is_heard_of(
+    source: TriggerSource, log: tuple[SqliteLog, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a transaction does not notify, as nobody slept when it wrote; that is not left to the slow look."""
+    monkeypatch.setattr(trigger_capture, "POLL_SECONDS", 1000.0)
+    async with await psycopg.AsyncConnection.connect(source.url) as early:
+        await early.execute("insert into items values (1, 'early', 0)")
+        async with running(source.capture([items(source, log[1])], log[0])):
+            await asleep(source)
+            await early.commit()
+            await messages_until(*log, key(1))
+            await asleep(source)
+            await source.run(f"insert into items values ({END}, 'notifies', 0)")
+            await messages_until(*log, key(END))
 
 
 async def test_tables_that_are_altered_break_no_write(source: TriggerSource, log: tuple[SqliteLog, str]) -> None:
@@ -279,7 +313,9 @@ async def test_a_connection_that_is_cut_and_a_server_that_crashes(tmp_path: Path
             for number in range(4):
                 first, last = number * 4000, number * 4000 + 3999
                 await source.run(f"insert into items select i, 'a', i from generate_series({first}, {last}) i")
-                ((pid,),) = await source.sql("select pid from pg_locks where locktype = 'advisory' and granted")
+                ((pid,),) = await source.sql(
+                    "select distinct pid from pg_locks where locktype = 'advisory' and granted"
+                )
                 if number < 3:
                     await source.sql("select pg_terminate_backend(%s)", pid)
                     await eventually(partial(_cut, capture, number))

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from bothways.connectors.postgres.values import SESSION
 
 CHANNEL = "bothways"
-"""What the triggers notify."""
+"""What the triggers notify while capture sleeps."""
 LOCK = 5_279_410_386_218
 """Any number: the advisory lock that whoever reads the outbox holds."""
+ASLEEP = LOCK + 1
+"""The advisory lock that it holds while it is to be woken up. Triggers look at it, and notify only then: transactions
+that notify commit one after the other, so that writers would wait for each other all the time."""
 TRIGGER, TRUNCATE_TRIGGER = "!bothways", "!bothways_truncate"
 """Triggers fire in the order of their names: ours before one of the application's that writes the row again."""
 MARKER = "m"
@@ -51,7 +54,15 @@ RETURNING position
 
 _SETTINGS = "\n".join(f"SET {name} = '{value}'" for name, value in SESSION.items() if name != "client_encoding")
 
-_BODY = """
+_WAKE = f"""
+    IF pg_try_advisory_lock_shared({ASLEEP}) THEN
+      PERFORM pg_advisory_unlock_shared({ASLEEP});
+    ELSE
+      PERFORM pg_notify('{CHANNEL}', '');
+    END IF;"""
+"""Not held to the transaction's end: a long one would keep capture from saying that it sleeps."""
+
+_BODY = f"""
 DECLARE
   statement text := TG_RELID || ' ' || statement_timestamp();
   current bigint;
@@ -70,14 +81,13 @@ BEGIN
                     FROM pg_attribute WHERE attrelid = TG_RELID AND attnum > 0 AND NOT attisdropped),
         'key', (SELECT indkey::int2[] FROM pg_index WHERE indrelid = TG_RELID AND indisprimary));
     END IF;
-    PERFORM set_config('bothways.statement', statement, true), set_config('bothways.shape', current::text, true);
+    PERFORM set_config('bothways.statement', statement, true), set_config('bothways.shape', current::text, true);{_WAKE}
   END IF;
   INSERT INTO bothways.outbox (operation, relation, shape, old, new)
   VALUES (lower(left(TG_OP, 1))::"char", TG_ARGV[0]::oid, current, OLD::text, NEW::text);
-  PERFORM pg_notify('bothways', '');
   RETURN NULL;
 END
-"""
+"""  # noqa: S608 - of our own parts
 
 
 def function(oid: int) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import psycopg
 from psycopg.rows import args_row
 
-from bothways.connectors.postgres.outbox import ANY_SINCE, CHANNEL, LOCK, SINCE, Tick
+from bothways.connectors.postgres.outbox import ANY_SINCE, ASLEEP, CHANNEL, LOCK, SINCE, Tick
 from bothways.connectors.postgres.outbox_frames import OutboxRow, OutboxShape, OutboxTable
 from bothways.model.errors import SourceLost
 
@@ -60,6 +60,19 @@ class OutboxReader:
             return None
         holder = self._row(_HOLDER, {"lock": LOCK})
         return 0 if holder is None else int(holder[0])
+
+    def sleep(self) -> frozenset[int]:
+        """From now on triggers notify. Gives the transactions that may have looked before: they may not."""
+        self._row("SELECT pg_advisory_lock(%(lock)s)", {"lock": ASLEEP})
+        return self.running()
+
+    def awake(self) -> None:
+        """They need not any more."""
+        self._row("SELECT pg_advisory_unlock(%(lock)s)", {"lock": ASLEEP})
+
+    def running(self) -> frozenset[int]:
+        """The transactions that have written something and not ended. A snapshot does not name the newest of them."""
+        return frozenset(xid for (xid,) in self.connection.execute(_RUNNING))
 
     def ticks(self) -> list[Tick]:
         """Those that are kept: the last one that is done, and what was begun after it."""
@@ -130,6 +143,11 @@ _HOLDER = """
 SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid::bigint << 32 | objid::bigint = %(lock)s
+"""
+
+_RUNNING = """
+SELECT transactionid::text::bigint FROM pg_locks
+WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted AND pid IS DISTINCT FROM pg_backend_pid()
 """
 
 _TICK = f"""

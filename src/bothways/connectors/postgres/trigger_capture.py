@@ -1,8 +1,9 @@
 """Capture by triggers: what they put into the outbox becomes messages on the topics. No WAL, no replication rights.
 
-NOTIFY only wakes up; what there is to do, the outbox says (``outbox.py``). An advisory lock is the lease. One tick at a
-time: it is written down, its changes are appended, and once the log has them all it is done. After a crash the tick in
-between is read again, the same changes in the same order, and ``resume.py`` leaves out what the log has.
+NOTIFY only wakes up, and only who sleeps (``outbox_sleep.py``); what there is to do, the outbox says (``outbox.py``).
+An advisory lock is the lease. One tick at a time: it is written down, its changes are appended, and once the log has
+them all it is done. After a crash the tick in between is read again, the same changes in the same order, and
+``resume.py`` leaves out what the log has.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bothways.connectors.postgres.outbox import Tick
 from bothways.connectors.postgres.outbox_cleaner import OutboxCleaner
 from bothways.connectors.postgres.outbox_frames import Frames, OutboxRow, OutboxShape, OutboxTable
 from bothways.connectors.postgres.outbox_reader import OutboxReader
+from bothways.connectors.postgres.outbox_sleep import Sleep
 from bothways.connectors.postgres.pgoutput import Relation
 from bothways.connectors.postgres.relations import Missed, Relations, nobody
 from bothways.connectors.postgres.resume import Resume, left_off
@@ -118,6 +120,7 @@ class Outbox:
         self._transactions = transactions
         self._resume = resume
         self._sink = sink
+        self._sleep = Sleep(control, reader)
         self._metrics = sink.metrics
         self._tables: dict[int, OutboxTable] = {}
         self._shapes: dict[int, OutboxShape] = {}
@@ -138,17 +141,12 @@ class Outbox:
             tick = begun.pop(0) if begun else self._reader.tick(done)
             if tick is None:
                 self._metrics.lag_seconds = 0.0
-                self._wait()
+                if self._sleep.wait(POLL_SECONDS):
+                    self._look()
             elif self._hand_out(done, tick):
                 done = tick
                 cleaner.done(tick)
-
-    def _wait(self) -> None:
-        if not self._reader.notified:
-            began = time.monotonic()
-            self._control.wait(self._reader.connection, POLL_SECONDS)
-            if time.monotonic() - began >= POLL_SECONDS:
-                self._look()
+                self._sleep.found()
 
     def _look(self) -> None:
         """What the tables are called, and what they show of old rows, may have changed."""
