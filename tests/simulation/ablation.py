@@ -31,10 +31,11 @@ from bothways.model.values import Value
 from bothways.ports import Transaction
 from bothways.sync import merge as merging
 from bothways.sync import outward as deciding
+from bothways.sync.held import Trigger
 from bothways.sync.inward import Receipt, Verdict, judge
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import Merge
-from bothways.sync.outward import Decision, Make, Trigger, decide
+from bothways.sync.outward import Decision, Make, decide
 from tests.simulation.state import JournalPart, LinksPart
 
 Patch = pytest.MonkeyPatch

@@ -25,9 +25,9 @@ from bothways.model.errors import Busy
 from bothways.model.outcome import DeadLetter, Direction
 from bothways.model.record import RecordId
 from bothways.model.remote import Answer
+from bothways.sync.held import Trigger
 from bothways.sync.linking import match_of_object
 from bothways.sync.mapping import EntityMapping
-from bothways.sync.outward import Trigger
 
 CAUSE = "backfill"
 _PAGE_TRIES = 6

@@ -22,7 +22,7 @@ from bothways.model.change import Change, Operation, Position
 from bothways.model.errors import Busy, MappingBroken
 from bothways.model.outcome import Direction, Parked
 from bothways.ports import Transaction
-from bothways.sync.outward import Trigger
+from bothways.sync.held import Trigger
 
 LOOK_SECONDS = 5.0
 """So often an entity that stands still is tried again."""

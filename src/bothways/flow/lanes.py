@@ -18,8 +18,8 @@ from bothways.model.change import Operation
 from bothways.model.errors import Busy, Forbidden, Transient
 from bothways.model.outcome import Direction, Parked
 from bothways.model.pause import By, Lane, lane_name
+from bothways.sync.held import Trigger
 from bothways.sync.mapping import LATEST, EntityMapping
-from bothways.sync.outward import Trigger
 
 _log = structlog.get_logger(__name__)
 

@@ -23,6 +23,7 @@ from bothways.model.outcome import Direction, Parked
 from bothways.model.record import Mark, RecordId, Row
 from bothways.model.remote import Answer
 from bothways.ports import Transaction
+from bothways.sync.held import Trigger
 from bothways.sync.linking import leave_alone
 from bothways.sync.mapping import EntityMapping
 from bothways.sync.merge import BadValue, observe
@@ -34,7 +35,6 @@ from bothways.sync.outward import (
     Settle,
     TakeBack,
     Taken,
-    Trigger,
     begin_again,
     call_refused,
     decide,

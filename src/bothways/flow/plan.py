@@ -21,6 +21,7 @@ from bothways.model.record import RecordId, RemoteObject, Row
 from bothways.model.remote import Answer
 from bothways.model.values import Value, Values
 from bothways.ports import Catalogue
+from bothways.sync.held import Trigger
 from bothways.sync.linking import (
     MOST_CANDIDATES,
     Adopt,
@@ -42,7 +43,7 @@ from bothways.sync.linking import (
     standing,
 )
 from bothways.sync.mapping import EntityMapping
-from bothways.sync.outward import Find, Trigger, begin_again, decide
+from bothways.sync.outward import Find, begin_again, decide
 
 ROWS_PER_PAGE = 500
 PAGE_TRIES = 5

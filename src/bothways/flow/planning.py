@@ -9,10 +9,11 @@ from bothways.flow.planned import Limits, PairPlan, count
 from bothways.model.link import Call, Link
 from bothways.model.record import RecordId, RemoteObject, Row
 from bothways.model.remote import Answer
+from bothways.sync.held import Trigger
 from bothways.sync.linking import new_row
 from bothways.sync.mapping import EntityMapping, Ways
 from bothways.sync.merge import Merge, observe, refuse_inward, settle
-from bothways.sync.outward import Make, Nothing, Trigger, decide, make_create
+from bothways.sync.outward import Make, Nothing, decide, make_create
 
 _MISSING = object()
 

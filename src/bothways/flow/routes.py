@@ -11,7 +11,7 @@ from bothways.model.change import Change, Operation
 from bothways.model.outcome import Direction
 from bothways.model.remote import RemoteEvent
 from bothways.ports import Delivered, EventFeed
-from bothways.sync.outward import Trigger
+from bothways.sync.held import Trigger
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class _Work:
         except ValueError as error:
             self.bad.append(BadValue(column, remote, str(error)))
             return
-        if _same(each, row, remote, taken):
+        if says_the_same(each, row, remote, taken):
             self._agree(column, row, remote)
         elif linking:
             self._link(each, row, remote, taken)
@@ -151,22 +151,25 @@ class _Work:
 
     def _settle(self, each: FieldMap, row: Value, remote: Value, taken: Value, *, linking: bool = False) -> None:
         """Both sides have a value of their own. Ours goes out by itself: it differs from the row's base."""
-        wins = DATABASE if each.wins == LATEST and linking else each.wins
+        known = self.held.get(each.column)
+        # Of what was held for a person, under other settings, nobody knows any more when the row was edited.
+        undated = linking or (known is not None and known.review)
+        wins = DATABASE if each.wins == LATEST and undated else each.wins
         if wins == LATEST and self.link.refused.get(each.column, _MISSING) == row:
             wins = self.mapping.system
         if wins == LATEST:
             self.held[each.column] = Held(remote, self.time)
             return
         if wins == REVIEW:
-            known = self.held.get(each.column)
             self.held[each.column] = Held(remote, self.time, review=True)
-            if known is not None and known.value == remote:
+            if known is not None and known.review and known.value == remote:
                 return
         self._conflict(each.column, row, remote, wins)
         if wins == self.mapping.system:
             self._take(each.column, remote, taken)
         elif wins != REVIEW:
             self.base_remote[each.column] = remote
+            self.held.pop(each.column, None)
 
     def _take(self, column: str, remote: Value, taken: Value) -> None:
         self.patch[column] = taken
@@ -181,7 +184,7 @@ class _Work:
         self.conflicts.append(Conflict(link.record, link.system, column, row, remote, winner, self.found_in))
 
 
-def _same(each: FieldMap, row: Value, remote: Value, taken: Value) -> bool:
+def says_the_same(each: FieldMap, row: Value, remote: Value, taken: Value) -> bool:
     """Whether both sides say the same, each in its own form."""
     if row == taken:
         return True

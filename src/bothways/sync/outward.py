@@ -9,8 +9,9 @@ from bothways.model.outcome import Conflict
 from bothways.model.record import RemoteObject, Row
 from bothways.model.remote import Answer
 from bothways.model.values import Value, Values
+from bothways.sync.held import Trigger, take_back
 from bothways.sync.linking import is_left_alone, take_up
-from bothways.sync.mapping import LATEST, Deletes, EntityMapping, FieldMap
+from bothways.sync.mapping import Deletes, EntityMapping, FieldMap
 from bothways.sync.merge import BadValue, Merge, observe
 
 _MISSING = object()
@@ -55,7 +56,7 @@ class Make:
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
-    """Values of the remote that were held for ``latest`` and are newer than the row's: they go into the row first."""
+    """What of the remote was held can be settled now: values of it that win go into the row first."""
 
     merge: Merge
 
@@ -68,25 +69,6 @@ class Look:
 
 
 Decision = Nothing | Settle | Find | Look | Make | TakeBack
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """What the log said of the record since it was last looked at."""
-
-    deleted: bool = False
-    """Its deletion is on the log: an absent row means that it is gone, not that its key is changing."""
-    changes: tuple[tuple[float, Values], ...] = ()
-    """Commit time (unix seconds) and row after it, of each change, oldest first."""
-    deleted_at: float | None = None
-    """When it was deleted, by the database's clock, where that is known."""
-
-    def committed(self, column: str, value: Value) -> float | None:
-        """When the column got this value, where these changes tell."""
-        for when, after in self.changes:
-            if column in after and after[column] == value:
-                return when
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,39 +218,6 @@ def _agree(link: Link, agreed: Values) -> Link:
 
 def _note_bad(link: Link, bad: tuple[BadValue, ...]) -> Link:
     return replace(link, refused={**link.refused, **{b.column: b.value for b in bad}}) if bad else link
-
-
-# ------------------------------------------------------------------------------------------------------------- latest
-
-
-def take_back(mapping: EntityMapping, link: Link, row: Row, trigger: Trigger) -> Merge | None:
-    """Settle what was held for ``latest``: the row's change is captured now, so its commit time is known.
-
-    Without a held value there is nothing to do. A change later than the remote's lets the held value go.
-    """
-    waiting = {c: h for c, h in link.held.items() if not h.review and mapping.by_column[c].wins == LATEST}
-    if not waiting:
-        return None
-    patch: dict[str, Value] = {}
-    conflicts: list[Conflict] = []
-    base_row, base_remote, held = dict(link.base.row), dict(link.base.remote), dict(link.held)
-    for column, remote in waiting.items():
-        committed = trigger.committed(column, row.values.get(column))
-        if committed is None and row.values.get(column) != base_row.get(column, _MISSING):
-            continue
-        held.pop(column)
-        base_remote[column] = remote.value
-        database = committed is not None and committed >= remote.time
-        winner = "database" if database else link.system
-        conflicts.append(
-            Conflict(link.record, link.system, column, row.values.get(column), remote.value, winner, "event")
-        )
-        if not database:
-            patch[column] = base_row[column] = mapping.by_column[column].transform.inward(remote.value)
-    if len(held) == len(link.held):
-        return None
-    settled = replace(link, base=Base(base_row, base_remote), held=held, revision=link.revision + 1)
-    return Merge(settled, patch, tuple(conflicts))
 
 
 # ------------------------------------------------------------------------------------------------------------- answers

@@ -12,20 +12,10 @@ from bothways.model.outcome import Conflict
 from bothways.model.record import RecordId, RemoteObject, Row
 from bothways.model.remote import Answer
 from bothways.model.values import Value
+from bothways.sync.held import Trigger
 from bothways.sync.mapping import DATABASE, EntityMapping, FieldMap, Ways
 from bothways.sync.merge import Merge, observe, settle
-from bothways.sync.outward import (
-    Find,
-    Look,
-    Make,
-    Nothing,
-    TakeBack,
-    Trigger,
-    decide,
-    make_create,
-    needs_nothing,
-    take_answer,
-)
+from bothways.sync.outward import Find, Look, Make, Nothing, TakeBack, decide, make_create, needs_nothing, take_answer
 
 RECORD = RecordId("customer", '{"id":1}')
 SYSTEM = "stripe"

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.model.values import Value
+from bothways.sync.held import Trigger
 from bothways.sync.mapping import DATABASE, EntityMapping, Ways
-from bothways.sync.outward import Make, Trigger, decide, needs_nothing
+from bothways.sync.outward import Make, decide, needs_nothing
 from tests.unit.sync.pair import COLUMNS, SYSTEM, Pair, contents, here, mapping_of, mappings, policies, there, values
 
 edits = st.lists(

@@ -12,7 +12,8 @@ from bothways.model.link import Base, Call, Held, Link, Window
 from bothways.model.record import RemoteObject, Row
 from bothways.model.remote import Answer
 from bothways.model.values import Value
-from bothways.sync.mapping import LATEST, REVIEW, Deletes, EntityMapping, FieldMap, MarkColumn
+from bothways.sync.held import Trigger
+from bothways.sync.mapping import DATABASE, LATEST, REVIEW, Deletes, EntityMapping, FieldMap, MarkColumn
 from bothways.sync.merge import observe, refuse_inward
 from bothways.sync.outward import (
     Find,
@@ -20,7 +21,6 @@ from bothways.sync.outward import (
     Make,
     Nothing,
     Settle,
-    Trigger,
     begin_again,
     call_refused,
     decide,
@@ -303,6 +303,51 @@ def test_sides_that_come_to_say_the_same_end_what_was_held() -> None:
     pair.inward()
     assert pair.link.held == {}
     assert pair.link.base.remote["a"] == "ours"
+
+
+@pytest.mark.parametrize("held_for", [LATEST, REVIEW])
+@pytest.mark.parametrize("now", [DATABASE, SYSTEM, LATEST, REVIEW])
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_what_is_held_is_settled_by_the_policy_that_the_field_has_now(held_for: str, now: str, looked_at: bool) -> None:
+    """Somebody changed ``wins`` while a value was held, whoever is looked at first after the start."""
+    _, pair = contested(held_for)
+    pair.mapping = mapping_of({"a": now})
+    if looked_at:
+        pair.inward()
+    pair.outward(Trigger(changes=((200.0, dict(pair.row)),)))
+    assert pair.remote is not None
+    expected = ("ours", "theirs") if now == REVIEW else ("theirs",) * 2 if now == SYSTEM else ("ours",) * 2
+    assert (pair.row["a"], pair.remote["a"]) == expected
+    assert set(pair.link.held) == ({"a"} if now == REVIEW else set())
+    assert pair.conflicts[-1].winner == (DATABASE if now == LATEST else now)
+    pair.row["a"] = pair.remote["a"] = "z"
+    pair.rest()
+    pair.row["a"] = "later"
+    pair.outward()
+    assert pair.remote["a"] == "later"
+
+
+@pytest.mark.parametrize("held_for", [LATEST, REVIEW])
+def test_what_is_held_for_a_column_that_is_mapped_no_longer_is_let_go(held_for: str) -> None:
+    """The record's other fields go on."""
+    mapping, pair = contested(held_for)
+    pair.mapping = replace(mapping, fields=tuple(each for each in mapping.fields if each.column != "a"))
+    pair.row["b"] = "new"
+    pair.outward()
+    assert pair.remote is not None
+    assert (pair.remote["b"], pair.link.held) == ("new", {})
+
+
+def test_a_person_settles_a_conflict_by_an_edit_of_either_side() -> None:
+    """Both sides say the same then, and later edits of the row go out again."""
+    _, pair = contested(REVIEW)
+    assert pair.remote is not None
+    pair.row["a"] = "theirs"
+    pair.outward()
+    assert (pair.link.held, pair.calls) == ({}, [])
+    pair.row["a"] = "later"
+    pair.outward()
+    assert pair.remote["a"] == "later"
 
 
 def test_a_value_that_the_remote_refused_does_not_win_by_being_later() -> None:
