@@ -57,6 +57,34 @@ def test_what_it_says_of_the_database_mends_it(shop: Program) -> None:
             owner.execute(f"DROP OWNED BY {user}; DROP ROLE {user}".encode())
 
 
+def test_what_triggers_lack_is_said_and_mended(shop: Program) -> None:
+    """The right to make them, then the triggers themselves; of slots and WAL nothing is said. Also once one is off."""
+    user = f"doctor_{shop.database.rpartition('/')[2]}"
+    _change(shop, 'url = "env:DATABASE_URL"', 'url = "env:DATABASE_URL"\ncapture = "triggers"')
+    with psycopg.connect(shop.database, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {user} LOGIN".encode())
+        try:
+            limited = Program(shop.folder, shop.database.replace("://postgres", f"://{user}", 1))
+            mended = [_mend(owner, limited) for _ in range(6)]
+            assert None in mended, mended
+            assert f'GRANT TRIGGER ON "public"."customers" TO {user};' in mended
+            before = _findings(limited)
+            assert [each for each in before if "WAL" in each["what"] or "slot" in each["what"]] == []
+            assert _triggers(before) == ("warning", "bothways setup")
+            assert limited("setup").code == exits.OK
+            assert _triggers(_findings(limited)) == ("ok", "")
+            owner.execute('ALTER TABLE customers DISABLE TRIGGER "!bothways"')
+            assert _triggers(_findings(limited)) == ("warning", "bothways setup")
+        finally:
+            owner.execute(f"DROP OWNED BY {user} CASCADE; DROP ROLE {user}".encode())
+
+
+def _triggers(findings: list[dict[str, Any]]) -> tuple[str, str]:
+    """Grade and mend."""
+    (found,) = [each for each in findings if each["what"] == "triggers"]
+    return found["grade"], found["mend"]
+
+
 def test_everything_that_is_away_is_said_at_once(shop: Program) -> None:
     """Where nobody answered, without a secret and without a traceback."""
     text = (shop.folder / "bothways.toml").read_text()

@@ -17,6 +17,7 @@ from bothways.eventlog.sqlite import SqliteLog
 from bothways.model.errors import SourceLost
 from bothways.sync.mapping import TableMap
 from tests.integration.postgres_capture.support import PostgresSource
+from tests.integration.postgres_capture.triggers import TriggerSource
 from tests.servers import postgres
 from tests.suites.capture import (
     END,
@@ -186,6 +187,70 @@ async def test_a_standby_that_had_not_got_everything(pair: Pair, tmp_path: Path)
         await promoted.capture([items(promoted, topic)], log).run()
     done = await setup(promoted.url, [table], slot="shop", publication="shop", missed=_noted)
     assert "changes since the slot was dropped were not seen: run `bothways backfill`" in done
+    with pytest.raises(SourceLost, match="never had") as caught:
+        await promoted.capture([items(promoted, topic)], log).run()
+    assert "bothways backfill" in caught.value.hint
+    await promoted.close()
+    await log.close()
+
+
+async def outbox_on(server: str) -> TriggerSource:
+    """The suite's table in a database on this server, with triggers."""
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute("CREATE DATABASE shop")
+    source = TriggerSource(f"{server}/shop")
+    await source.open("create table items (id integer primary key, name text, amount integer)")
+    return source
+
+
+async def promoted_outbox(source: TriggerSource, pair: Pair) -> TriggerSource:
+    """The same database on the standby, promoted; the server is gone."""
+    await source.close()
+    pair.stop_primary()
+    pair.promote()
+    promoted = TriggerSource(f"{pair.standby}/shop")
+    await promoted.connect()
+    return promoted
+
+
+async def test_a_promoted_standby_with_triggers(pair: Pair, tmp_path: Path) -> None:
+    """The outbox came along: nothing is missing, nothing comes twice, also of what was handed out before."""
+    log, topic = await open_topic("sqlite", tmp_path)
+    source = await outbox_on(pair.primary)
+    async with running(source.capture([items(source, topic)], log)):
+        for number in range(1, 6):
+            await source.run(f"insert into items values ({number}, 'a', 0)")
+            await messages_until(log, topic, key(number))
+    await source.run("insert into items values (900000, 'not captured yet', 0)", "delete from items where id = 1")
+    pair.until(f"{pair.standby}/postgres", "SELECT count(*) = 1 FROM pg_database WHERE datname = 'shop'")
+    pair.until(f"{pair.standby}/shop", "SELECT count(*) = 1 FROM items WHERE id = 900000")
+    promoted = await promoted_outbox(source, pair)
+    await promoted.run(f"insert into items values ({END}, 'end', 0)")
+    async with running(promoted.capture([items(promoted, topic)], log)):
+        messages = await messages_until(log, topic, key(END))
+    assert len(set(positions(messages))) == len(positions(messages)) == 9  # a deletion has two
+    assert fold(messages) == await promoted.rows()
+    assert len({position.source for position in positions(messages)}) == 2
+    await promoted.close()
+    await log.close()
+
+
+async def test_triggers_on_a_standby_that_had_not_got_everything(pair: Pair, tmp_path: Path) -> None:
+    """The log holds changes that the new server never had: it is refused, and what to do is said."""
+    log, topic = await open_topic("sqlite", tmp_path)
+    source = await outbox_on(pair.primary)
+    await source.run("insert into items values (1, 'on both', 0)")
+    pair.until(f"{pair.standby}/postgres", "SELECT count(*) = 1 FROM pg_database WHERE datname = 'shop'")
+    pair.until(f"{pair.standby}/shop", "SELECT count(*) = 1 FROM pg_class WHERE relname = 'items'")
+    pair.until(f"{pair.standby}/shop", "SELECT count(*) = 1 FROM items")
+    pair.stop_standby()
+    async with running(source.capture([items(source, topic)], log)):
+        await source.run("insert into items values (2, 'lost', 0)")
+        await messages_until(log, topic, key(2))
+    await source.close()
+    pair.stop_primary()
+    pair.start_standby()
+    promoted = await promoted_outbox(source, pair)
     with pytest.raises(SourceLost, match="never had") as caught:
         await promoted.capture([items(promoted, topic)], log).run()
     assert "bothways backfill" in caught.value.hint
