@@ -14,6 +14,7 @@ import random
 import sys
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -22,6 +23,7 @@ import orjson
 from bothways.eventlog import open_log
 from bothways.eventlog.codec import NEW_KEY, OLD_KEY, POSITION, decode_change
 from bothways.eventlog.kafka import KafkaLog
+from bothways.eventlog.murmur2 import partition_for
 from bothways.eventlog.sqlite import SqliteLog
 from bothways.model.change import Change, Operation, Position
 from bothways.model.values import Value, Values
@@ -103,16 +105,20 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def messages_until(log: AnyLog, topic: str, key: str) -> list[Delivered]:
-    """The topic from its oldest message on, until each partition is known to be read: the last change is of this key.
+async def messages_until(log: AnyLog, topic: str, *keys: str) -> list[Delivered]:
+    """The topic from its oldest message on, until changes of all these keys are read, and what the log has by then.
 
-    Messages of other partitions may still be under way, so reading goes on until the ends of all are reached.
+    What was appended before to other partitions may come later: who compares everything ends each partition, see
+    ``end_everywhere``.
     """
     found: list[Delivered] = []
+    expected = {key.encode() for key in keys}
     async with asyncio.timeout(PATIENCE_SECONDS), contextlib.aclosing(_follow(log, topic)) as messages:
         async for message in messages:
             found.append(message)
-            if message.key == key.encode() and message.value is not None:
+            if message.value is not None:
+                expected.discard(message.key or b"")
+            if not expected:
                 ends = {place: last.offset for place, last in (await log.tails([topic])).items()}
                 break
         missing = {place for place, end in ends.items() if _last_offset(found, place) < end}
@@ -310,9 +316,9 @@ class CaptureRestartSuite:
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writing
-        await source.run(f"insert into items values ({END}, 'end', 0)")
+        ends = await end_everywhere(source)
         async with running(source.capture([items(source, topic)], log)):
-            messages = await messages_until(log, topic, key(END))
+            messages = await messages_until(log, topic, *ends)
         found = positions(messages)
         assert len(set(found)) == len(found)
         assert len(found) > 100
@@ -344,6 +350,15 @@ async def edit(source: CaptureSource, chance: random.Random) -> None:
             await change  # the connection is somebody else's next
             raise
         await asyncio.sleep(0.005)  # a load, not as much as goes
+
+
+async def end_everywhere(source: CaptureSource) -> list[str]:
+    """Insert a row for each partition, after which nothing comes there. Gives the keys to read until."""
+    numbers = [
+        next(n for n in count(END) if partition_for(key(n).encode(), PARTITIONS) == p) for p in range(PARTITIONS)
+    ]
+    await source.run(*(f"insert into items values ({number}, 'end', 0)" for number in numbers))
+    return [key(number) for number in numbers]
 
 
 async def _start(source: CaptureSource, log_url: str, topic: str, folder: Path) -> asyncio.subprocess.Process:

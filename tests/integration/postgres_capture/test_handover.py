@@ -20,7 +20,7 @@ from bothways.eventlog.sqlite import SqliteLog
 from bothways.model.errors import Busy, SettingsError, SourceLost
 from bothways.ports import Role
 from tests.integration.postgres_capture.support import PostgresSource
-from tests.suites.capture import END, edit, fold, items, key, messages_until, open_topic, positions, running
+from tests.suites.capture import edit, end_everywhere, fold, items, messages_until, open_topic, positions, running
 
 
 class Switching:
@@ -48,8 +48,7 @@ class Switching:
 
     async def ends(self) -> None:
         """Every change once, and in order: the topic folds to the table."""
-        await self.source.run(f"insert into items values ({END}, 'end', 0)")
-        messages = await messages_until(self.log, self.topic, key(END))
+        messages = await messages_until(self.log, self.topic, *await end_everywhere(self.source))
         found = positions(messages)
         assert len(set(found)) == len(found)
         for partition in {message.partition for message in messages}:
