@@ -60,8 +60,11 @@ class Lanes:
             await asyncio.sleep(self.every_seconds)
 
     def refused(self, system: str) -> str | None:
-        """Why a system refuses our key, if it does."""
-        found = self.context.closed.get((system, Direction.OUT), ())
+        """Why a system refuses our key, if it does.
+
+        Both directions are closed and opened one after the other, so a crash may leave either alone.
+        """
+        found = [each for way in Direction for each in self.context.closed.get((system, way), ())]
         return next((each.reason for each in found if each.by is By.KEY), None)
 
     async def _ask(self, system: str) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bothways.flow.lanes import Lanes
-from bothways.flow.pausing import close, reopen
+from bothways.flow.pausing import close, closures, reopen
 from bothways.flow.routes import Work, WorkKey
 from bothways.model.change import Change, Operation, Position
 from bothways.model.outcome import Direction
@@ -88,3 +88,24 @@ async def test_work_that_finds_its_lane_open_by_now_is_done() -> None:
     assert done == [1]
     assert here.database.select("parked") == {}
     assert here.context.closed == {}
+
+
+@pytest.mark.parametrize("way", Direction)
+async def test_one_direction_alone_that_the_key_closed_is_opened_again(way: Direction) -> None:
+    """Whoever closed or opened both died in between, or did it while another did the opposite."""
+    here = Parts(MAPPING, Table(("id", "name")))
+    async with here.catalogue.transaction() as tx:
+        await close(tx, (SYSTEM, way), Closure(By.KEY, 1.0, "it is refused"))
+    lanes = Lanes(here.context, 0.01)
+    await lanes.look()
+    assert lanes.refused(SYSTEM) == "it is refused"
+    looking = asyncio.create_task(lanes.run())
+    try:
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if not here.context.closed:
+                break
+    finally:
+        looking.cancel()
+    async with here.catalogue.transaction() as tx:
+        assert await closures(tx.checkpoints, (SYSTEM, way)) == ()
