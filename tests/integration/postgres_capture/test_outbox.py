@@ -173,6 +173,21 @@ async def test_who_looked_before_capture_slept_is_heard_of(
             await messages_until(*log, key(END))
 
 
+async def test_capture_that_cannot_sleep_looks_by_itself(
+    source: TriggerSource, log: tuple[SqliteLog, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trigger that stands still while it looks keeps capture from saying that it sleeps, and from nothing else."""
+    monkeypatch.setattr(trigger_capture, "POLL_SECONDS", 1000.0)
+    async with await psycopg.AsyncConnection.connect(source.url, autocommit=True) as trigger:
+        await trigger.execute("select pg_advisory_lock_shared(%s)", [outbox.ASLEEP])
+        async with running(source.capture([items(source, log[1])], log[0])):
+            for number in (1, 2):
+                await source.run(f"insert into items values ({number}, 'nobody notifies', 0)")
+                await messages_until(*log, key(number))
+            await trigger.execute("select pg_advisory_unlock_all()")
+            await asleep(source)
+
+
 async def test_tables_that_are_altered_break_no_write(source: TriggerSource, log: tuple[SqliteLog, str]) -> None:
     """Columns added, dropped, renamed and of another type while nobody captures: each row as its table was."""
     for statement in (

@@ -61,10 +61,13 @@ class OutboxReader:
         holder = self._row(_HOLDER, {"lock": LOCK})
         return 0 if holder is None else int(holder[0])
 
-    def sleep(self) -> frozenset[int]:
-        """From now on triggers notify. Gives the transactions that may have looked before: they may not."""
-        self._row("SELECT pg_advisory_lock(%(lock)s)", {"lock": ASLEEP})
-        return self.running()
+    def sleep(self) -> frozenset[int] | None:
+        """From now on triggers notify. Gives the transactions that may have looked before: they may not.
+
+        None where a trigger looks at this very moment: nobody is waited for here, try again.
+        """
+        row = self._row("SELECT pg_try_advisory_lock(%(lock)s)", {"lock": ASLEEP})
+        return self.running() if row is not None and row[0] else None
 
     def awake(self) -> None:
         """They need not any more."""

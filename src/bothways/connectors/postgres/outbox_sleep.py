@@ -47,9 +47,7 @@ class Sleep:
         The first time nothing is waited for: what came before we said that we sleep has to be looked for once more.
         """
         if not self._asleep:
-            self._asleep, self._slept = True, False
-            self._unsure = self._reader.sleep()
-            self._began = self._looked = time.monotonic()
+            self._fall_asleep()
             return False
         self._slept = True
         open_before = self._unsure
@@ -58,6 +56,14 @@ class Sleep:
         if self._unsure == open_before and not self._reader.notified:  # what has ended since may have left something
             self._control.wait(self._reader.connection, self._patience(seconds))
         return self._passed(seconds)
+
+    def _fall_asleep(self) -> None:
+        running = self._reader.sleep()
+        if running is None:
+            self._control.wait(self._reader.connection, BREATH_SECONDS)
+            return
+        self._asleep, self._slept, self._unsure = True, False, running
+        self._began = self._looked = time.monotonic()
 
     def _patience(self, seconds: float) -> float:
         if not self._unsure:
