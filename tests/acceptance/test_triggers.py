@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bothways.eventlog.codec import POSITION
+from tests.acceptance import topics
 from tests.acceptance.installation import Installation, installed
+from tests.acceptance.load import Load
 from tests.acceptance.test_kill import kill_again_and_again
 from tests.servers.sandbox import SandboxProcess
 
@@ -73,3 +79,37 @@ def test_the_other_way_and_back(by_triggers: Installation) -> None:
         shop.add(name=f"with {other}")
         shop.wait_equal()
     assert shop.sql("SELECT FROM pg_replication_slots WHERE database = current_database()") == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_change_of_the_way_that_is_killed_in_its_middle(installation: Installation, seed: int) -> None:
+    """Again and again, in the middle of the set-up, under load: each change is on the log once, and all is equal."""
+    shop, chance, way = installation, random.Random(seed), "log"
+    shop.change_settings('url = "env:DATABASE_URL"\n', f'url = "env:DATABASE_URL"\ncapture = "{way}"\n')
+    shop.start("rest", "--only", "deliver,receive,serve")
+    shop.wait_ready()
+    with Load(shop, seed) as load:
+        for _ in range(10):
+            shop.start("capture", "--only", "capture")
+            time.sleep(chance.uniform(0.7, 3.5))
+            shop.kill("capture")
+            if chance.random() < 0.7:
+                way = _change_way(shop, way)
+    if shop.run("setup").returncode:  # a change that is under way has to be finished the way it began
+        other = _change_way(shop, way)
+        assert shop.run("setup").returncode == 0
+        _change_way(shop, other)
+        assert shop.run("setup").returncode == 0
+    shop.start("capture", "--only", "capture")
+    shop.wait_equal()
+    load.check()
+    found = Counter(each.header(POSITION) for each in topics.messages(shop) if each.value is not None)
+    assert set(found.values()) == {1}
+
+
+def _change_way(shop: Installation, way: str) -> str:
+    """The other way of capture, from the next start on."""
+    other = {"log": "triggers", "triggers": "log"}[way]
+    shop.change_settings(f'capture = "{way}"', f'capture = "{other}"')
+    return other
