@@ -60,10 +60,7 @@ class Lanes:
             await asyncio.sleep(self.every_seconds)
 
     def refused(self, system: str) -> str | None:
-        """Why a system refuses our key, if it does.
-
-        Both directions are closed and opened one after the other, so a crash may leave either alone.
-        """
+        """Why a system refuses our key, if it does: for as long as either direction is paused for it."""
         found = [each for way in Direction for each in self.context.closed.get((system, way), ())]
         return next((each.reason for each in found if each.by is By.KEY), None)
 
@@ -77,11 +74,10 @@ class Lanes:
             await self.context.remotes[system].page(kind, None, 1)
         except (Forbidden, Transient):
             return
-        for direction in Direction:
-            lane = (system, direction)
-            async with self.context.catalogue.transaction() as tx:
-                left = await reopen(tx, lane, {By.KEY})
-            see(self.context, lane, left)
+        async with self.context.catalogue.transaction() as tx:
+            left = {(system, way): await reopen(tx, (system, way), {By.KEY}) for way in Direction}
+        for lane, reasons in left.items():
+            see(self.context, lane, reasons)
 
     async def unless_paused(self, key: WorkKey, items: Sequence[Work], work: Callable[[], Awaitable[None]]) -> None:
         """Do the work, or let it wait in the state: where its lane is paused, or is by what the work would do."""

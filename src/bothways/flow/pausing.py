@@ -58,13 +58,15 @@ async def park(context: Context, lane: Lane, work: Sequence[Parked]) -> bool:
 
 
 async def refuse(context: Context, system: str, reason: str) -> None:
-    """The system refuses our key: it is paused in both directions."""
-    for direction in Direction:
-        lane = (system, direction)
-        if not any(each.by is By.KEY for each in context.closed.get(lane, ())):
-            async with context.catalogue.transaction() as tx:
-                found = await close(tx, lane, Closure(By.KEY, context.clock.now(), reason))
-            see(context, lane, found)
+    """The system refuses our key: it is paused in both directions, or in neither should we die here."""
+    known = [{each.by for each in context.closed.get((system, way), ())} for way in Direction]
+    if all(By.KEY in reasons for reasons in known):
+        return
+    closure = Closure(By.KEY, context.clock.now(), reason)
+    async with context.catalogue.transaction() as tx:
+        found = {(system, way): await close(tx, (system, way), closure) for way in Direction}
+    for lane, reasons in found.items():
+        see(context, lane, reasons)
 
 
 def see(context: Context, lane: Lane, found: tuple[Closure, ...]) -> None:

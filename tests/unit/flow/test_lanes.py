@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
+from bothways.flow import pausing
 from bothways.flow.lanes import Lanes
 from bothways.flow.pausing import close, closures, reopen
 from bothways.flow.routes import Work, WorkKey
 from bothways.model.change import Change, Operation, Position
 from bothways.model.outcome import Direction
 from bothways.model.pause import By, Closure, Lane
+from bothways.ports import Transaction
 from bothways.sync.mapping import EntityMapping, FieldMap
 from tests.simulation.catalogue import MemoryCatalogue, Table
 from tests.unit.flow.parts import SYSTEM, Parts
@@ -109,3 +111,22 @@ async def test_one_direction_alone_that_the_key_closed_is_opened_again(way: Dire
         looking.cancel()
     async with here.catalogue.transaction() as tx:
         assert await closures(tx.checkpoints, (SYSTEM, way)) == ()
+
+
+async def test_both_directions_are_paused_for_a_key_or_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies between the two leaves no half: whoever asks for the key opens both."""
+    here = Parts(MAPPING, Table(("id", "name")))
+    done = 0
+
+    async def dies_at_the_second(tx: Transaction, lane: Lane, closure: Closure) -> tuple[Closure, ...]:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise asyncio.CancelledError
+        return await close(tx, lane, closure)
+
+    monkeypatch.setattr(pausing, "close", dies_at_the_second)
+    with pytest.raises(asyncio.CancelledError):
+        await pausing.refuse(here.context, SYSTEM, "revoked")
+    async with here.catalogue.transaction() as tx:
+        assert [await closures(tx.checkpoints, (SYSTEM, way)) for way in Direction] == [(), ()]
