@@ -141,18 +141,12 @@ class Deliver:
         return lambda: self._offsets.finished(partition, offset)
 
     async def _commit_always(self, consumer: Consumer) -> None:
-        last: dict[Partition, int] = {}
         while True:
             await asyncio.sleep(self.pacing.commit_seconds)
-            now = self._offsets.committable()
-            moved = {partition: offset for partition, offset in now.items() if last.get(partition) != offset}
-            if moved:
-                try:
-                    await consumer.commit(moved)
-                except Transient as error:
-                    _log.warning("commit.failed", error=str(error))
-                    continue
-            last = now
+            try:
+                await self._offsets.commit(consumer.commit)
+            except Transient as error:
+                _log.warning("commit.failed", error=str(error))
 
     # ----------------------------------------------------------------------------------------------- one record's work
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Generic, NoReturn, TypeVar
 
 from bothways.ports import Partition
@@ -162,12 +162,13 @@ class Dispatcher(Generic[K, T]):
 
 
 class _Progress:
-    """One partition: begun offsets in their order, and which of them are open."""
+    """One partition: begun offsets in their order, which of them are open, and what was committed last."""
 
-    __slots__ = ("begun", "next", "open")
+    __slots__ = ("begun", "committed", "next", "open")
 
     def __init__(self) -> None:
         self.begun: deque[int] = deque()
+        self.committed: int | None = None
         self.open: set[int] = set()
         self.next = 0
 
@@ -205,6 +206,20 @@ class Offsets:
     def committable(self) -> dict[Partition, int]:
         """Per known partition, the offset to read next after a crash: everything begun below it is done."""
         return {partition: progress.committable() for partition, progress in self._partitions.items()}
+
+    async def commit(self, run: Callable[[Mapping[Partition, int]], Awaitable[None]]) -> None:
+        """Commit what has moved since it was committed last. Raises what ``run`` raises: then nothing was.
+
+        A partition that went away meanwhile and came back is read anew from what the group knows: a commit from
+        before may have been too late to count, so the same offset is committed once more.
+        """
+        now = {partition: (progress, progress.committable()) for partition, progress in self._partitions.items()}
+        moved = {partition: each for partition, each in now.items() if each[0].committed != each[1]}
+        if not moved:
+            return
+        await run({partition: offset for partition, (_, offset) in moved.items()})
+        for progress, offset in moved.values():
+            progress.committed = offset
 
     def forget(self, partitions: Iterable[Partition]) -> None:
         """These were taken away: nothing of them may be committed any more."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from bothways.flow.dispatch import Offsets
+from bothways.model.errors import Unavailable
 from bothways.ports import Partition
 
 PARTITIONS: list[Partition] = [("t", 0), ("t", 1), ("u", 0)]
@@ -71,3 +75,58 @@ def test_late_work_moves_nothing() -> None:
     offsets.forget([("t", 0)])
     offsets.finished(("t", 0), 5)
     assert offsets.committable() == {}
+
+
+async def test_what_has_moved_is_committed_once() -> None:
+    """And again where it failed."""
+    offsets, said = Offsets(), Commits()
+    offsets.began(PARTITIONS[0], 4)
+    said.fails = True
+    with pytest.raises(Unavailable):
+        await offsets.commit(said)
+    said.fails = False
+    await offsets.commit(said)
+    await offsets.commit(said)
+    offsets.finished(PARTITIONS[0], 4)
+    await offsets.commit(said)
+    await offsets.commit(said)
+    assert said.all == [{PARTITIONS[0]: 4}, {PARTITIONS[0]: 5}]
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+async def test_a_partition_that_came_back_is_committed_once_more(when: str) -> None:
+    """The commit from before may have been refused, as late: nothing would ever say how far the partition is done."""
+    offsets, said = Offsets(), Commits()
+
+    def comes_back() -> None:
+        offsets.forget([PARTITIONS[0]])
+        offsets.began(PARTITIONS[0], 0)
+        offsets.finished(PARTITIONS[0], 0)
+
+    offsets.began(PARTITIONS[0], 0)
+    offsets.finished(PARTITIONS[0], 0)
+    if when == "during":
+        said.meanwhile = comes_back
+    await offsets.commit(said)
+    if when == "before":
+        comes_back()
+    said.meanwhile = None
+    await offsets.commit(said)
+    await offsets.commit(said)
+    assert said.all == [{PARTITIONS[0]: 1}, {PARTITIONS[0]: 1}]
+
+
+class Commits:
+    """A consumer that commits."""
+
+    def __init__(self) -> None:
+        self.all: list[Mapping[Partition, int]] = []
+        self.fails = False
+        self.meanwhile: Callable[[], None] | None = None
+
+    async def __call__(self, offsets: Mapping[Partition, int]) -> None:
+        if self.fails:
+            raise Unavailable("no broker")
+        if self.meanwhile is not None:
+            self.meanwhile()
+        self.all.append(offsets)
