@@ -190,6 +190,31 @@ async def test_many_may_open_a_new_log_at_once(tmp_path: Path) -> None:
         await log.close()
 
 
+async def test_whoever_has_the_file_for_itself_is_waited_for(tmp_path: Path) -> None:
+    """As whoever opens it after a kill, or closes it as its last user, has it for a moment."""
+    log = SqliteLog(tmp_path / "test.db")
+    with contextlib.closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as alone:
+        alone.execute("pragma locking_mode = exclusive")
+        alone.execute("begin exclusive")
+        ensured = asyncio.create_task(log.ensure([Topic("t")]))
+        done, _ = await asyncio.wait([ensured], timeout=0.3)
+        assert not done
+    await ensured
+    await log.close()
+
+
+async def test_a_log_is_opened_while_another_process_writes(tmp_path: Path) -> None:
+    """However long that takes."""
+    first = SqliteLog(tmp_path / "test.db")
+    await first.ensure([Topic("t", partitions=1)])
+    with contextlib.closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as writing:
+        writing.execute("begin immediate")
+        second = SqliteLog(tmp_path / "test.db")
+        assert await second.tails(["t"]) == {}
+    await second.close()
+    await first.close()
+
+
 async def test_a_deleted_key_leaves_nothing_behind_after_a_time(tmp_path: Path) -> None:
     """Its tombstone goes, too; but the newest message of a partition stays, so that its end is known."""
     log = SqliteLog(tmp_path / "test.db", Cleaning(0.05, 1, keep_tombstones_seconds=0))

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from bothways.eventlog.sqlite.schema import connect, translated
+from bothways.eventlog.sqlite.schema import begin, connect, translated
 from bothways.model.errors import BothwaysError
 from bothways.model.finding import Finding, Grade, fault, ok, warning
 
@@ -30,7 +30,7 @@ def _file(path: Path) -> Finding:
         return warning("log", f"SQLite in {path}: not made yet", "bothways setup")
     try:
         with closing(connect(path, wait_seconds=5.0)) as connection:
-            connection.execute("begin immediate")
+            begin(connection, 5.0)
             connection.execute("rollback")
             topics = connection.execute("select count(*) from topics").fetchone()[0]
     except sqlite3.Error as error:

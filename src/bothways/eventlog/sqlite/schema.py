@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bothways.model.errors import BothwaysError, SettingsError, Unavailable
@@ -14,6 +15,9 @@ OFFSET_BITS = 40
 
 APPLICATION_ID = 0x62777973  # "bwys": `file` and sqlite3 show whose database it is
 VERSION = 2
+
+PREPARE_SECONDS = 30.0
+"""How long whoever opens the file waits for others that open it, close it as its last user, or mend it after a kill."""
 
 # What is large comes last in a row: cleaning reads what stands before it, and no more.
 _TABLES = """
@@ -43,7 +47,11 @@ create table fences (name text primary key, epoch integer not null) without rowi
 
 
 def connect(path: Path, *, wait_seconds: float) -> sqlite3.Connection:
-    """Open the file, made if it is missing. Raises what ``translated`` says."""
+    """Open the file, made if it is missing; ``begin`` has a wait of its own. Raises what ``translated`` says.
+
+    Without a wait even this fails at once now and then: whoever opens a file after a kill mends it, and who closes it
+    last tidies it up, and either has it for itself meanwhile.
+    """
     try:
         connection = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
@@ -59,42 +67,68 @@ def connect(path: Path, *, wait_seconds: float) -> sqlite3.Connection:
     return connection
 
 
+def begin(connection: sqlite3.Connection, wait_seconds: float) -> None:
+    """Begin a transaction that holds the file's write lock. Raises SQLite's error when it was not free in time.
+
+    We ask more often than SQLite would by itself (up to ten times a second): among processes that write all the time,
+    who asks seldom comes last.
+    """
+    connection.execute("pragma busy_timeout = 0")
+    _insist(lambda: connection.execute("begin immediate"), wait_seconds)
+
+
 def prepare(path: Path) -> None:
     """Make the tables if they are missing; several processes may come here at once.
 
-    A new file is for its owner only: it holds what the topics hold.
+    A new file is for its owner only: it holds what the topics hold. One that has everything is only read: whoever
+    starts need not wait for those that write.
     """
     with contextlib.suppress(OSError):  # whatever is wrong with the path shows when it is opened
         path.parent.mkdir(0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-    connection = connect(path, wait_seconds=30.0)
+    connection = connect(path, wait_seconds=PREPARE_SECONDS)
     try:
-        _use_wal(connection)
-        connection.execute("begin immediate")
-        version = connection.execute("pragma user_version").fetchone()[0]
-        if version < VERSION:
-            for statement in ((_TABLES if version == 0 else "") + _SINCE_2).split(";"):
-                connection.execute(statement)
-            connection.execute(f"pragma application_id = {APPLICATION_ID}")
-            connection.execute(f"pragma user_version = {VERSION}")
-        elif version > VERSION:
-            raise SettingsError(f"the log {path} has format {version}, this program reads {VERSION}")
-        connection.execute("commit")
+        # SQLite does not wait here while another process does the same, so we do.
+        if connection.execute("pragma journal_mode").fetchone()[0] != "wal":
+            _insist(lambda: connection.execute("pragma journal_mode = wal"), PREPARE_SECONDS)
+        if _version(connection, path) < VERSION:
+            begin(connection, PREPARE_SECONDS)
+            _upgrade(connection, _version(connection, path))
+            connection.execute("commit")
     except sqlite3.Error as error:
         raise translated(error, path) from error
     finally:
         connection.close()
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch the journal once. SQLite does not wait here when another process does the same, so we do."""
-    for patience in range(200, -1, -1):
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > VERSION:
+        raise SettingsError(f"the log {path} has format {version}, this program reads {VERSION}")
+    return version
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Inside a transaction: make what a file of this version lacks; another process may have been quicker."""
+    if version == VERSION:
+        return
+    for statement in ((_TABLES if version == 0 else "") + _SINCE_2).split(";"):
+        connection.execute(statement)
+    connection.execute(f"pragma application_id = {APPLICATION_ID}")
+    connection.execute(f"pragma user_version = {VERSION}")
+
+
+def _insist(ask: Callable[[], object], wait_seconds: float) -> None:
+    """Ask again while another process has the file locked. Raises SQLite's error when the time is over."""
+    deadline, pause = time.monotonic() + wait_seconds, 0.0002
+    while True:
         try:
-            connection.execute("pragma journal_mode = wal")
+            ask()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not patience:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)
+            time.sleep(pause)
+            pause = min(pause * 2, 0.005)
         else:
             return
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from bothways.eventlog.sqlite.cleaner import Cleaner
-from bothways.eventlog.sqlite.schema import connect, translated
+from bothways.eventlog.sqlite.schema import begin, connect, translated
 from bothways.model.errors import BothwaysError, Unavailable
 
 T = TypeVar("T")
@@ -159,21 +158,10 @@ class Writer:
     def _begin(self, *, synced: bool) -> sqlite3.Connection:
         """A transaction that holds the file's write lock."""
         if self._connection is None:
-            self._connection = connect(self._path, wait_seconds=0)
-        connection = self._connection
-        connection.execute(f"pragma synchronous = {'full' if synced else 'normal'}")
-        deadline = time.monotonic() + LOCK_SECONDS
-        pause = 0.0002
-        while True:
-            try:
-                connection.execute("begin immediate")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(pause)
-                pause = min(pause * 2, 0.005)
-            else:
-                return connection
+            self._connection = connect(self._path, wait_seconds=LOCK_SECONDS)
+        self._connection.execute(f"pragma synchronous = {'full' if synced else 'normal'}")
+        begin(self._connection, LOCK_SECONDS)
+        return self._connection
 
     def _clean(self) -> None:
         try:
