@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 from hypothesis import given
@@ -57,3 +58,54 @@ def test_a_newcomer_takes_no_more_than_its_part(count: int, readers: int) -> Non
     moved = {p for p in topics if before[p] != after[p]}
     assert {after[p] for p in moved} <= {f"m{readers}"}
     assert len(moved) == count // (readers + 1)
+
+
+equals = st.integers(1, 4)
+of_topics = st.lists(st.integers(1, 6), min_size=1, max_size=4)
+
+
+@given(equals, of_topics, owners)
+def test_each_topic_is_shared_fairly_among_equals(count: int, sizes: list[int], owners: dict[int, str]) -> None:
+    """All of the work may be in one topic: who has only others of its size would do nothing."""
+    topics = named(sizes)
+    members = {name: frozenset(topics.values()) for name in "abcd"[:count]}
+    assert is_fair(share(topics, members, owners), topics, members)
+
+
+@given(equals, of_topics, owners, st.integers())
+def test_members_come_to_rest(count: int, sizes: list[int], owners: dict[int, str], seed: int) -> None:
+    """They look and let go one after the other in any order, so each decides in the midst of others' moves."""
+    chance = random.Random(seed)
+    topics = named(sizes)
+    members = {name: frozenset(topics.values()) for name in "abcd"[:count]}
+    held = {p: owner for p, owner in owners.items() if p in topics and owner in members}
+    surplus: dict[str, list[int]] = {name: [] for name in members}
+    for _ in range(4 * len(topics) + 20):
+        for name in chance.choices(sorted(members), k=count):
+            if surplus[name]:
+                for partition in surplus[name]:
+                    del held[partition]
+                surplus[name] = []
+            else:
+                shares = share(topics, members, held)
+                held |= {p: name for p, to in shares.items() if to == name and p not in held}
+                surplus[name] = [p for p, holder in held.items() if holder == name and shares[p] != name]
+    assert not any(surplus.values())
+    assert held.keys() == topics.keys()
+    assert is_fair(held, topics, members)
+
+
+def named(sizes: list[int]) -> dict[int, str]:
+    """Partitions of topics of these sizes, one topic's after the other's."""
+    names = [f"t{number}" for number, size in enumerate(sizes) for _ in range(size)]
+    return dict(enumerate(names, 1))
+
+
+def is_fair(shares: dict[int, str], topics: dict[int, str], members: dict[str, frozenset[str]]) -> bool:
+    """Whether nobody has two more than another, of each topic and of all."""
+    for wanted in ({topic} for topic in {*topics.values()}), ({*topics.values()},):
+        for some in wanted:
+            load = Counter(holder for p, holder in shares.items() if topics[p] in some)
+            if max(load[name] for name in members) - min(load[name] for name in members) > 1:
+                return False
+    return True
