@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,16 @@ class Program:
                 env=self.environment(),
                 preexec_fn=die_with_parent,
             )
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that goes on, as ``start``; ended with the block, however that ends."""
+        process = self.start(*arguments)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate(timeout=SECONDS)
 
     def environment(self) -> dict[str, str]:
         """What it is started with; output is not held back."""

@@ -8,8 +8,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,6 @@ from tests.servers.sandbox import SandboxProcess
 SECONDS = 90
 SOME = 12
 ROWS = 120
-
-
-@contextmanager
-def started(shop: Shop, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on, ended with the block."""
-    process = shop.program.start(*arguments)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
 
 
 def wait_until(seen: Callable[[], object], what: str) -> None:
@@ -80,12 +68,12 @@ def test_killed_twice_it_goes_on_where_it_was(tmp_path: Path, database: str, str
     fill(shop)
     there, here = len(shop.customers()), rows(shop)
     plan = shop.program("plan", "customer", "--json").json()[0]
-    with started(shop, "backfill") as process:
+    with shop.program.running("backfill") as process:
         wait_until(lambda: rows(shop) > here + 10, "rows of what Stripe has")
         process.kill()
         process.wait()
     assert course(shop)["ended"] is None
-    with started(shop, "backfill") as process:
+    with shop.program.running("backfill") as process:
         wait_until(lambda: len(shop.customers()) > there + 10, "customers of what the database has")
         process.kill()
         process.wait()
@@ -105,7 +93,7 @@ def test_two_at_once_are_harmless(shop: Shop) -> None:
     fill(shop, SOME)
     plan, there, here = shop.program("plan", "customer", "--json").json()[0], len(shop.customers()), rows(shop)
     assert shop.program("setup").code == 0
-    with started(shop, "backfill") as one, started(shop, "backfill") as other:
+    with shop.program.running("backfill") as one, shop.program.running("backfill") as other:
         assert (one.wait(SECONDS), other.wait(SECONDS)) == (0, 0)
     assert rows(shop) == here + plan["rows"]["create"]["count"]
     assert len(shop.customers()) == there + plan["objects"]["create"]["count"]
@@ -121,10 +109,10 @@ def test_stopped_in_order_it_says_so_and_status_shows_where(
     shop = opened_shop(tmp_path, database, stripe_process, rate=60)
     for each in range(ROWS):
         shop.row(name=f"Row {each}", email=f"row{each}@x.example")
-    with started(shop, "backfill", "customer") as process:
+    with shop.program.running("backfill", "customer") as process:
         wait_until(lambda: len(shop.customers()) > 5, "the first customers")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == exits.INTERRUPTED
+        assert process.wait(SECONDS) == exits.INTERRUPTED
     made = len(shop.customers())
     assert made < ROWS
     assert course(shop)["tally"]["objects_created"] == made
@@ -144,10 +132,10 @@ def test_edited_on_both_sides_while_it_runs(tmp_path: Path, database: str, strip
     shop = opened_shop(tmp_path, database, stripe_process, rate=150)
     fill(shop, SOME)
     there, plan = len(shop.customers()), shop.program("plan", "--json").json()[0]
-    with started(shop, "up"):
+    with shop.program.running("up"):
         wait_until(lambda: slot_is_read(shop), "the capture")
         shop.sql("UPDATE customers SET name = 'Edited before' WHERE email = 'same1@x.example'")
-        with started(shop, "backfill") as backfill:
+        with shop.program.running("backfill") as backfill:
             edits = 0
             while backfill.poll() is None:
                 shop.sql(
