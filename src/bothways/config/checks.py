@@ -38,6 +38,7 @@ def of_settings(settings: Settings) -> Iterator[Problem]:
             yield Problem((*place, "topic"), "must be letters, digits, dots, underscores and hyphens, 249 at most")
         yield from _marks(place, entity)
         yield from _winners(place, entity)
+        yield from _shared_id_columns(place, entity)
         for system, remote in entity.remotes.items():
             yield from _remote((*place, system), system, remote, settings)
     yield from _shared_keys(settings)
@@ -111,6 +112,22 @@ def _winners(place: Place, entity: EntitySettings) -> Iterator[Problem]:
                     f'{first[column]} wins "{column}" already, and one remote at most may; write wins = "database"',
                 )
             first.setdefault(column, system)
+
+
+def _shared_id_columns(place: Place, entity: EntitySettings) -> Iterator[Problem]:
+    """A row has an object in each system, each with an id of its own."""
+    first: dict[str, str] = {}
+    for system, remote in entity.remotes.items():
+        column = remote.id_column
+        if column is None:
+            continue
+        if column in first:
+            yield Problem(
+                (*place, system, "id_column"),
+                f'"{column}" holds the ids of {first[column]} already; '
+                f'name a column of its own, as id_column = "{system}_id", or leave it out',
+            )
+        first.setdefault(column, system)
 
 
 def _remote(place: Place, system: str, remote: RemoteMapping, settings: Settings) -> Iterator[Problem]:

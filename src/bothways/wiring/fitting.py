@@ -17,9 +17,9 @@ from bothways.connectors.postgres.tables import Column, TableDescription
 from bothways.model.errors import SettingsError
 from bothways.model.values import Value
 from bothways.sync.mapping import EntityMapping, FieldMap, MarkColumn, TableMap, Ways
-from bothways.sync.transforms import AS_IS, NAMED, Transform
+from bothways.sync.transforms import AS_IS, NAMED, Transform, as_text, own
 from bothways.wiring import postgres
-from bothways.wiring.forms import advice, default_transform
+from bothways.wiring.forms import Form, advice, can_work, default_transform
 from bothways.wiring.kinds import Kind, RemoteField
 
 Mappings = Mapping[tuple[str, str], EntityMapping]
@@ -128,13 +128,17 @@ class _Fitting:
     def _transform(
         self, place: Place, settings: TransformSettings | None, column: Column, remote: RemoteField
     ) -> Transform:
+        form = postgres.form(column)
         if settings is not None:
             try:
-                return chosen_transform(settings)
+                chosen = chosen_transform(settings)
             except ValueError as error:
                 self.problems.append(Problem(place, str(error)))
                 return AS_IS
-        form = postgres.form(column)
+            if settings.name is not None and not can_work(chosen, form, remote.form):
+                text = f"{settings.name} cannot work between the column, which is {column.type_name}, and the field, "
+                self.problems.append(Problem(place, f"{text}{remote.form}; {advice(form, remote.form)}"))
+            return as_text(chosen) if remote.form is Form.TEXT else chosen
         if found := default_transform(form, remote.form):
             return found
         self.problems.append(
@@ -173,7 +177,8 @@ def chosen_transform(settings: TransformSettings) -> Transform:
         return NAMED[settings.name]
     assert settings.outward is not None
     assert settings.inward is not None
-    return Transform(f"{settings.outward}|{settings.inward}", _function(settings.outward), _function(settings.inward))
+    paths = settings.outward, settings.inward
+    return own(paths, (_function(paths[0]), _function(paths[1])))
 
 
 def _function(path: str) -> Callable[[Value], Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from bothways.sync.transforms import AS_IS, TEXT_BOOLEAN, TEXT_INTEGER, UNIX_SECONDS, Transform
+from bothways.sync.transforms import AS_IS, MINOR_UNITS, TEXT, TEXT_BOOLEAN, TEXT_INTEGER, UNIX_SECONDS, Transform
 
 
 class Form(StrEnum):
@@ -54,6 +54,27 @@ BY_HAND: Mapping[tuple[Form, Form], str] = {
     (Form.DECIMAL, Form.INTEGER): 'transform = "minor_units" if the column holds an amount',
 }
 """What to write for a pair that could mean several things."""
+
+
+_TEXTS = frozenset({Form.TEXT, Form.OTHER})
+_NUMBERS = frozenset({Form.INTEGER, Form.DECIMAL, Form.FLOAT})
+_NESTED = frozenset({Form.JSON, Form.LIST, Form.HASH})
+COLUMNS: Mapping[str, frozenset[Form]] = {
+    AS_IS.name: frozenset(Form),
+    TEXT.name: frozenset(Form) - _NESTED,
+    TEXT_BOOLEAN.name: _TEXTS | {Form.BOOLEAN},
+    TEXT_INTEGER.name: _TEXTS | _NUMBERS,
+    UNIX_SECONDS.name: _TEXTS | {Form.DATE, Form.MOMENT},
+    MINOR_UNITS.name: _TEXTS | {Form.DECIMAL, Form.FLOAT},
+}
+"""Named transform → the columns that it can work with."""
+
+
+def can_work(transform: Transform, column: Form, field: Form) -> bool:
+    """Whether a named transform has anything to do with such a column and such a field."""
+    if transform is AS_IS:
+        return column not in _NESTED or field in _NESTED
+    return column in COLUMNS[transform.name] and field not in _NESTED
 
 
 def default_transform(column: Form, field: Form) -> Transform | None:

@@ -134,6 +134,8 @@ async def test_inspect_describes_the_tables(tables: str) -> None:
     assert invoices.columns["amount"].cast == "numeric"
     with pytest.raises(SettingsError, match="nowhere"):
         await inspect(tables, [replace(CUSTOMERS, table="nowhere")])
+    with pytest.raises(SettingsError, match=r"where = .* is no condition on .*unterminated quoted string"):
+        await inspect(tables, [replace(CUSTOMERS, where="name <> 'x")])
 
 
 OTHER_IDENTITY = "ALTER TABLE things REPLICA IDENTITY USING INDEX things_a_key"

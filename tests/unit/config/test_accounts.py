@@ -42,3 +42,18 @@ def test_one_key_is_of_one_system(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="the key of stripe") as refused:
         load(path)
     assert "sk_test_one" not in str(refused.value)
+
+
+def test_each_system_has_an_id_column_of_its_own(tmp_path: Path) -> None:
+    """A row has an object in each, and one column holds one id; the line and the way out are said."""
+    text = TEXT.replace("KEY", "sk_test_two")
+    for system in ("stripe", "stripe_eu"):
+        text += f'[entities.customer.{system}]\nobject = "customer"\nid_column = "remote_id"\nfields.name = "name"\n'
+    path = tmp_path / "bothways.toml"
+    path.write_text(text)
+    line = len(text.splitlines()) - 1
+    says = rf'toml:{line}: entities.customer.stripe_eu.id_column: "remote_id" holds the ids of stripe already; name a'
+    with pytest.raises(SettingsError, match=says):
+        load(path)
+    path.write_text(text.replace("remote_id", "eu_id").replace("eu_id", "remote_id", 1))
+    assert load(path).entities["customer"].remotes["stripe_eu"].id_column == "eu_id"

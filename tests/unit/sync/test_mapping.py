@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from bothways.sync.transforms import (
     TEXT_INTEGER,
     UNIX_SECONDS,
     Transform,
+    as_text,
+    own,
 )
 
 names = st.sampled_from(["a", "b", "c"])
@@ -116,6 +120,29 @@ def test_a_timestamp_without_a_zone_is_taken_for_utc() -> None:
     assert UNIX_SECONDS.inward(3600) == "1970-01-01T01:00:00Z"
 
 
+def test_a_count_is_read_from_text() -> None:
+    """Metadata holds text only: what went out there comes back."""
+    assert UNIX_SECONDS.inward("1590796800") == "2020-05-30T00:00:00Z"
+    assert (MINOR_UNITS.inward("1005"), MINOR_UNITS.inward("-5")) == ("10.05", "-0.05")
+
+
+def test_what_is_sent_as_text_is_what_the_field_will_show() -> None:
+    """Else a column whose spelling is another would seem to differ from its field for ever."""
+    assert as_text(UNIX_SECONDS).outward("2020-05-30") == "1590796800"
+    assert as_text(MINOR_UNITS).outward("10.05") == "1005"
+    assert as_text(MINOR_UNITS).outward(None) is None
+
+
+def test_a_function_that_raises_is_named_with_the_value() -> None:
+    """Whatever it raises, for that value: a letter says who could not take what."""
+    taken = own(("shop:out", "shop:back"), (lambda v: str(v)[0], lambda v: json.loads(str(v))))
+    assert taken.outward("Ada") == "A"
+    with pytest.raises(ValueError, match=r"^shop:out cannot take '': IndexError: "):
+        taken.outward("")
+    with pytest.raises(ValueError, match=r"^shop:back cannot take 'x{59}…: JSONDecodeError: Expecting value"):
+        taken.inward("x" * 1000)
+
+
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (12, "12"), (1.5, "1.5"), ("x", "x"), (None, None)])
 def test_metadata_holds_text(value: Value, text: str | None) -> None:
     """As JSON writes it."""
@@ -127,11 +154,13 @@ def test_metadata_holds_text(value: Value, text: str | None) -> None:
     [
         (UNIX_SECONDS, True, "yesterday"),
         (UNIX_SECONDS, True, 7),
-        (UNIX_SECONDS, False, "7"),
+        (UNIX_SECONDS, False, "7.5"),
+        (UNIX_SECONDS, False, "9" * 30),
         (UNIX_SECONDS, False, True),
         (MINOR_UNITS, True, "1.005"),
         (MINOR_UNITS, True, "much"),
-        (MINOR_UNITS, False, "100"),
+        (MINOR_UNITS, True, "Infinity"),
+        (MINOR_UNITS, False, "1.00"),
         (MINOR_UNITS, False, True),
         (TEXT, True, ["a"]),
         (TEXT_BOOLEAN, False, "maybe"),

@@ -11,6 +11,7 @@ import pytest
 from bothways.connectors.postgres.tables import Column, Identity, TableDescription
 from bothways.connectors.postgres.values import Kind, ValueType
 from bothways.model.errors import SettingsError
+from bothways.model.values import Value
 from bothways.sync.mapping import Deletes, EntityMapping, MarkColumn
 from bothways.sync.transforms import AS_IS, MINOR_UNITS, TEXT_BOOLEAN, TEXT_INTEGER, UNIX_SECONDS
 from bothways.wiring.fitting import fit, table_maps
@@ -124,6 +125,13 @@ REFUSED = [
     ('upper_name = "name"', 'the database alone writes this column; write direction = "out"'),
     ('name = { field = "name", transform = { outward = "no.such:f", inward = "no.such:g" } }', "cannot be imported"),
     ('name = { field = "name", transform = { outward = "json:nope", inward = "json:loads" } }', "has no nope"),
+    (
+        'extra = { field = "balance", transform = "minor_units" }',
+        "minor_units cannot work between the column, which is",
+    ),
+    ('tags = { field = "metadata.tags", transform = "text" }', "text cannot work between the column, which is text[]"),
+    ('points = { field = "metadata.at", transform = "unix_seconds" }', "which is integer, and the field, text; map"),
+    ('name = { field = "address", transform = "text" }', "and the field, hash"),
     ('name = "metadata"', "metadata of Stripe's customer is mapped by its keys"),
 ]
 
@@ -136,6 +144,23 @@ def test_what_cannot_be_mapped_is_refused_with_its_line(tmp_path: Path, field: s
     text = (tmp_path / "bothways.toml").read_text()
     assert f"bothways.toml:{line_of(text, field)}: entities.customer.stripe.fields" in str(refused.value)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ('since = { field = "metadata.since", transform = "unix_seconds" }', "2020-05-30T00:00:00Z", "1590796800"),
+        ('total = { field = "metadata.total", transform = "minor_units" }', "10.05", "1005"),
+        ('active = { field = "metadata.active", transform = "text_boolean" }', True, "true"),
+        ('points = { field = "metadata.points", transform = "text_integer" }', 7, "7"),
+        ('total = { field = "metadata.total", transform = "text" }', "10.05", "10.05"),
+    ],
+)
+def test_every_transform_goes_both_ways_through_metadata(tmp_path: Path, field: str, value: Value, text: str) -> None:
+    """Metadata is always text: that is what is sent, and what is understood."""
+    (found,) = mapping(tmp_path, field).fields
+    assert found.transform.outward(value) == text
+    assert found.transform.inward(text) == value
 
 
 def test_functions_of_the_user_stand_beside_the_settings(tmp_path: Path) -> None:

@@ -102,8 +102,7 @@ async def check_table(
         _check_identity(where, found)
     if fills is not None:
         _check_fillable(where, found, fills)
-    if table.where is not None:
-        await _check_condition(connection, where, found, table.where)
+    await check_condition(connection, table, found)
 
 
 def _check_key(where: str, found: TableDescription) -> None:
@@ -135,15 +134,20 @@ def _check_fillable(where: str, found: TableDescription, fills: Collection[str])
             )
 
 
-async def _check_condition(connection: Connection, where: str, found: TableDescription, condition: str) -> None:
-    statement = f"SELECT FROM {found.sql_name} WHERE ({condition}) LIMIT 0"
+async def check_condition(connection: Connection, table: TableMap, found: TableDescription) -> None:
+    """Raise ``SettingsError`` where ``where`` is no condition that the server takes."""
+    if table.where is None:
+        return
+    statement = f"SELECT FROM {found.sql_name} WHERE ({table.where}) LIMIT 0"
     try:
         await connection.execute(statement.encode(), prepare=False)
     except psycopg.errors.InsufficientPrivilege:
         raise
     except psycopg.Error as error:
         message = error.diag.message_primary or str(error)
-        raise SettingsError(f"{where}: where = {condition!r} is no condition on {found.sql_name}: {message}") from error
+        raise SettingsError(
+            f"[entities.{table.entity}]: where = {table.where!r} is no condition on {found.sql_name}: {message}"
+        ) from error
 
 
 _SERVER = """

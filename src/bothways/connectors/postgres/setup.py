@@ -9,7 +9,7 @@ import psycopg
 
 from bothways.connectors.postgres import outbox_setup, publishing
 from bothways.connectors.postgres.catalogue import random_id
-from bothways.connectors.postgres.checks import check_server, check_table
+from bothways.connectors.postgres.checks import check_condition, check_server, check_table
 from bothways.connectors.postgres.rights import check_rights
 from bothways.connectors.postgres.setting_up import (
     SETUP_LOCK,
@@ -32,7 +32,7 @@ Fills = Mapping[str, Collection[str]]
 
 
 async def inspect(url: str, tables: Sequence[TableMap]) -> list[TableDescription]:
-    """The mapped tables as they are, in the order given. Raises ``SettingsError`` for a table that is not there."""
+    """The mapped tables as they are, in order. Raises ``SettingsError`` for one not there, and for a bad ``where``."""
     found = []
     async with connected(url) as connection:
         for table in tables:
@@ -42,6 +42,7 @@ async def inspect(url: str, tables: Sequence[TableMap]) -> list[TableDescription
                     f"[entities.{table.entity}]: there is no table {table.table!r}",
                     hint="write its name as the database spells it, with its schema where it is not in the search path",
                 )
+            await check_condition(connection, table, description)
             found.append(description)
     return found
 
