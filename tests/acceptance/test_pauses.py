@@ -64,7 +64,7 @@ def test_what_is_paused_waits_and_is_delivered_after(shop: Installation, ports: 
     shop.until(lambda: all(told[way] <= _waiting(shop)[way] for way in told), "all of it waits in the state")
     port = ports[0]
     _starts_again(shop, port)
-    assert 'bothways_paused{direction="out",system="stripe"} 1.0' in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    shop.until(lambda: 'bothways_paused{direction="out",system="stripe"} 1.0' in _metrics(port), "it says so, too")
     assert "by hand" in _done(shop, "status")
     assert (shop.writes(), shop.rows()[0]["phone"], shop.customer_of(other)) == (writes, None, None)
     assert "goes on" in _done(shop, "resume", "stripe", "--direction", "in")
@@ -143,6 +143,10 @@ def _sees(port: int, paused: set[str]) -> bool:
 
 def _page(port: int, name: str) -> Any:
     return httpx.get(f"http://127.0.0.1:{port}/{name}").json()
+
+
+def _metrics(port: int) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
 def _ready(port: int) -> bool:
