@@ -170,10 +170,12 @@ def _show(ended: Courses, started: float, as_json: bool) -> None:
         )
         return
     for (entity, system), course in ended.items():
-        typer.echo(f"{entity} at {system}: {course.objects} objects and {course.rows} rows were looked at")
+        before = course.ended is not None and course.ended < started
+        when = f"was done already, at {output.moment(course.ended)}; then " if before else ""
+        typer.echo(f"{entity} at {system}: {when}{course.objects} objects and {course.rows} rows were looked at")
         output.pairs({f"  {name.replace('_', ' ')}": value for name, value in _done(course).items()})
     if any(course.ended is not None and course.ended < started for course in ended.values()):
-        typer.echo("What was done before was left as it is; --again begins anew.")
+        typer.echo("What was done before was left as it is, nothing was compared; --again compares anew.")
     if any(course.tally.dead_letters for course in ended.values()):
         typer.echo("`bothways deadletters list` shows what could not be linked or was refused, and what to do.")
     missing = sum(course.missing for course in ended.values())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bothways.cli import output
 from bothways.cli.context import AsJson, run
+from bothways.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from bothways.config import Settings
@@ -36,10 +38,8 @@ def teardown(
     as_json: AsJson = False,
 ) -> None:
     """Take away what setup made, the slot first: the links go with it. Records on either side are not touched."""
-    if not yes:
-        typer.confirm(
-            "This forgets which row is which object, and every event seen. Records stay. Go on?", abort=True, err=True
-        )
+    if not (yes or _agreed()):
+        raise typer.Abort
 
     async def work(settings: Settings) -> list[str]:
         from bothways.wiring.installing import tear_down
@@ -47,6 +47,17 @@ def teardown(
         return await tear_down(settings)
 
     _show(run(context, work), as_json, nothing="There was nothing to take away.")
+
+
+def _agreed() -> bool:
+    """What the person says. Raises ``SettingsError`` where there is nobody to ask."""
+    question = "This forgets which row is which object, and every event seen. Records stay. Go on?"
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise SettingsError("teardown asks first, and nobody answers here", hint="bothways teardown --yes") from None
 
 
 def _show(done: list[str], as_json: bool, *, nothing: str) -> None:

@@ -37,6 +37,9 @@ def test_teardown_takes_it_away_again(ready: Program) -> None:
     """Slot, publication and state; records stay. Unasked, only with --yes."""
     ready("records", "create", "customer", "name=Ada")
     assert ready("teardown", stdin="n\n").code == exits.FAILED
+    unanswered = ready("teardown", stdin="")
+    assert unanswered.code != exits.OK
+    assert "bothways teardown --yes" in unanswered.err
     assert slots(ready)
     assert ready("teardown", "--yes").code == exits.OK
     assert slots(ready) == []

@@ -124,7 +124,8 @@ def test_stopped_in_order_it_says_so_and_status_shows_where(
     shown = shop.program("status").out
     assert "done" in shown
     done_before = shop.program("backfill")
-    assert "--again begins anew" in done_before.out
+    assert "was done already, at 20" in done_before.out
+    assert "--again compares anew" in done_before.out
 
 
 def test_edited_on_both_sides_while_it_runs(tmp_path: Path, database: str, stripe_process: SandboxProcess) -> None:
