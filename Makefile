@@ -4,7 +4,7 @@
 # versions; what is missing of the system is installed with apt-get, and said before it is done.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 4
 SEEDS ?= 20000
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -141,11 +141,14 @@ def test_long_outages_are_sat_out(somewhere: Place) -> None:
 
 @pytest.fixture
 def room(sqlite_installation: Installation) -> Iterator[Room]:
-    """The log's folder on a disk that can be filled; where none can be mounted, a limit of the kernel's on files."""
+    """The log's folder on a disk that can be filled; where none can be mounted, a limit of the kernel's on files.
+
+    The disk has room for the log's write-ahead file to reach its checkpoint (8 MB) many times over.
+    """
     folder = sqlite_installation.folder / ".bothways"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
         yield Limit(sqlite_installation)
